@@ -1,0 +1,1 @@
+"""Kubernetes: connection, lists and watches, discovery of model services, access reviews, proxies, writes."""

@@ -1,0 +1,112 @@
+"""The rollback meter: whether there is a way back, before it is needed (design, section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mlconsole.domain.history import Good, Kind, Outcome, Record
+from mlconsole.domain.services import Health, ModelService, Release, Shape
+
+
+class RollbackMeter(Struct, frozen=True):
+    """Where a rollback would go, and whether it would arrive."""
+
+    health: Health
+    words: str
+    """One line that stands alone: `rollback to blue v12, 3/3 ready, ~2 s`."""
+    color: str = ""
+    release: Release = Release()
+    verified_at: float = 0.0
+    """When the destination was verified good; 0 if it is not on record."""
+    ready: int = 0
+    wish: int = 0
+    warm_until: float = 0.0
+    """When its retention ends; 0 for no limit."""
+    allowed: bool | None = None
+    """Whether this user may do it; None while unknown."""
+    expected_seconds: float = 0.0
+
+
+def expected_seconds(records: Sequence[Record], round_trip: float) -> float:
+    """Seconds from confirmation to seen traffic: the median of this service's verified moves, else an estimate.
+
+    The estimate is five API round trips (fresh read, intent, write, endpoints, request) and a second for the proxies.
+    """
+    took = sorted(
+        record.verified_at - record.at
+        for record in records
+        if record.outcome is Outcome.VERIFIED and record.verified_at > record.at
+    )
+    return took[len(took) // 2] if took else 1.0 + 5 * round_trip
+
+
+def read_meter(
+    service: ModelService,
+    good: Good | None,
+    records: Sequence[Record],
+    *,
+    allowed: bool | None,
+    round_trip: float,
+    keep_warm: float,
+) -> RollbackMeter:
+    """Read the meter of a service. `keep_warm` is the retention after traffic left, seconds; 0 for no limit."""
+    seconds = expected_seconds(records, round_trip)
+    if service.shape is Shape.PLAIN:
+        return _plain(service, allowed, seconds)
+    idle = service.idle_color
+    if idle is None:
+        return RollbackMeter(Health.BAD, "no way back: there is no single idle colour", allowed=allowed)
+    if good is None:
+        words = f"{idle.name} {idle.release.label} is not on record as good; {idle.ready}/{idle.wish} ready"
+        health = Health.WARN if idle.ready else Health.BAD
+        return RollbackMeter(health, words, idle.name, idle.release, 0.0, idle.ready, idle.wish, allowed=allowed)
+    place = next((c for c in service.colors if c.name != service.live and c.release.same_as(good.release)), None)
+    if place is None:
+        words = f"last known good {good.release.label} stands on no idle colour; {idle.name} has {idle.release.label}"
+        return RollbackMeter(Health.BAD, words, "", good.release, good.verified_at, allowed=allowed)
+    left_at = good.left_at
+    return _warm(
+        RollbackMeter(
+            health=Health.OK,
+            words=f"rollback to {place.name} {place.release.label}, {place.ready}/{place.wish} ready, ~{seconds:.0f} s",
+            color=place.name,
+            release=place.release,
+            verified_at=good.verified_at,
+            ready=place.ready,
+            wish=place.wish,
+            warm_until=left_at + keep_warm if keep_warm and left_at else 0.0,
+            allowed=allowed,
+            expected_seconds=seconds,
+        )
+    )
+
+
+def _warm(meter: RollbackMeter) -> RollbackMeter:
+    if meter.allowed is False:
+        return replace(meter, health=Health.BAD, words=f"{meter.words}; you may not do it")
+    if meter.ready == 0:
+        words = f"{meter.color} {meter.release.label} is cold: 0/{meter.wish} ready; scale it up first"
+        return replace(meter, health=Health.BAD, words=words)
+    if meter.ready < max(1, meter.wish):
+        return replace(meter, health=Health.WARN)
+    return meter
+
+
+def _plain(service: ModelService, allowed: bool | None, seconds: float) -> RollbackMeter:
+    color = service.colors[0] if service.colors else None
+    earlier = color.revisions[1:] if color else ()
+    if not earlier:
+        return RollbackMeter(Health.BAD, "no earlier revision to go back to", allowed=allowed)
+    revision = earlier[0]
+    words = f"not blue-green: back to a revision ({len(earlier)} kept), pods are replaced one by one"
+    health = Health.BAD if allowed is False else Health.WARN
+    return RollbackMeter(health, words, "", revision.release, allowed=allowed, expected_seconds=seconds)
+
+
+def moves(records: Sequence[Record]) -> list[Record]:
+    """The operations that moved traffic, for the marks on the charts, oldest first."""
+    applied = (Outcome.VERIFIED, Outcome.UNVERIFIED)
+    return [record for record in records if record.outcome in applied and record.kind in (Kind.SWITCH, Kind.ROLLBACK)]

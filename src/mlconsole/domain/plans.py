@@ -1,0 +1,259 @@
+"""Operation plans: what will change, on which grounds, and what a person has to say to it.
+
+A plan is made from what was read fresh from the API server, shown as it is, confirmed by its hash, and carried out by
+`engine.gateway` and nothing else. The rules here are pure: the selector after a write (I2), the capacity a destination
+needs (I1), the precondition of the write (I6), the confirmation in proportion (I11).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mlconsole.domain.history import Kind
+from mlconsole.domain.services import Color, ModelService, Release, Shape
+
+FRESH_SECONDS = 5.0
+"""Capacity is read from the API server at most this long before the write (I1)."""
+
+
+class Target(Struct, frozen=True):
+    """The one place a plan is for; asserted at every call (I8)."""
+
+    context: str
+    server: str
+    ca_digest: str
+    user: str
+    namespace: str
+    namespace_uid: str
+    uid: str = ""
+    """Of the object that is written."""
+
+
+class Verdict(enum.StrEnum):
+    """What a gate says. Unknown is not good (I21)."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+
+
+class Gate(Struct, frozen=True):
+    """A check with its evidence."""
+
+    name: str
+    verdict: Verdict
+    value: str = ""
+    limit: str = ""
+    evidence: str = ""
+    """Where the value is known from: the objects, or the exact query."""
+    age: float = 0.0
+    """Seconds between the evidence and the plan."""
+    waivable: bool = True
+    blocks: bool = True
+    """False where it only informs: nothing blocks a rollback but its destination (I13, I21)."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the plan cannot go on without a waiver of this gate."""
+        return self.blocks and self.verdict is not Verdict.PASS
+
+
+class Right(Struct, frozen=True):
+    """The answer of an access review (I23)."""
+
+    verb: str
+    resource: str
+    name: str
+    allowed: bool
+    why: str = ""
+
+
+class Diff(Struct, frozen=True):
+    """One field of one object, before and after."""
+
+    object: str
+    """`Service ml/fraud-scorer`."""
+    path: str
+    before: str
+    after: str
+
+
+class PatchType(enum.StrEnum):
+    """The content types of Kubernetes' patches that the console uses."""
+
+    JSON = "application/json-patch+json"
+
+
+class Write(Struct, frozen=True):
+    """The one write of a plan."""
+
+    resource: str
+    """`services` or `deployments`."""
+    namespace: str
+    name: str
+    patch: tuple[dict[str, Any], ...]
+    """A JSON Patch (RFC 6902) whose `test` operations are the precondition (I6)."""
+
+
+class Confirmation(enum.StrEnum):
+    """What a person has to do before a plan is carried out (I11)."""
+
+    KEY = "key"
+    """One key, the focus on No."""
+    NAME = "name"
+    """The service's name typed: production."""
+    ROLLBACK = "rollback"
+    """One key; never a typed name."""
+
+
+class Plan(Struct, frozen=True):
+    """One operation, planned: everything that its confirmation is bound to."""
+
+    id: str
+    kind: Kind
+    target: Target
+    service: str
+    created_at: float
+    from_color: str
+    to_color: str
+    from_release: Release
+    to_release: Release
+    write: Write
+    diffs: tuple[Diff, ...]
+    gates: tuple[Gate, ...]
+    rights: tuple[Right, ...]
+    confirmation: Confirmation
+    reason_required: bool = False
+    """A gate is waived or the destination is not on record as good."""
+    revision: int = 0
+    """The Deployment's revision that a plain service goes back to."""
+    dry_run: str = ""
+    """What the server said to the same write with dryRun=All: `accepted`, or its refusal."""
+    requests_per_second: float | None = None
+    """Through the Service now; None when unknown."""
+    pods_from: int = 0
+    pods_to: int = 0
+    way_back: str = ""
+    """What undoes this, in words."""
+    expected_seconds: float = 0.0
+    from_good_since: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """The first 12 hex digits of SHA-256 over all that a confirmation is bound to (I10)."""
+        gates = [(gate.name, gate.verdict, gate.blocks) for gate in self.gates]
+        bound: list[object] = [
+            self.id,
+            self.kind,
+            self.target,
+            self.service,
+            self.from_color,
+            self.to_color,
+            self.from_release,
+        ]
+        bound += [
+            self.to_release,
+            self.write,
+            self.diffs,
+            self.confirmation,
+            self.reason_required,
+            self.revision,
+            gates,
+        ]
+        return hashlib.sha256(msgspec.json.encode(bound, order="deterministic")).hexdigest()[:12]
+
+    @property
+    def missing_rights(self) -> tuple[Right, ...]:
+        """The rights that the access reviews refused."""
+        return tuple(right for right in self.rights if not right.allowed)
+
+    def stopping(self, waived: Iterable[str] = ()) -> tuple[Gate, ...]:
+        """The gates that stop this plan, those named in `waived` left out where they may be."""
+        names = set(waived)
+        return tuple(gate for gate in self.gates if gate.stops and not (gate.waivable and gate.name in names))
+
+
+class PlanError(Exception):
+    """No plan can be made. `exit_code` is what the shell twin ends with."""
+
+    def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+def selector_write(service: ModelService, to_color: str) -> Write:
+    """The write that moves the traffic: the colour key of the Service's selector, tested to be what was seen (I2, I6).
+
+    Raises PlanError for a service that is not blue-green, or a colour that it does not have.
+    """
+    if service.shape not in (Shape.BLUE_GREEN, Shape.BOTH):
+        raise PlanError(
+            f"{service.key} is {service.shape}, not blue-green: there is no colour to move its traffic to", exit_code=2
+        )
+    if service.color(to_color) is None:
+        known = ", ".join(color.name for color in service.colors)
+        raise PlanError(f"{service.key} has no colour {to_color!r}; it has {known}", exit_code=2)
+    seen = dict(service.base) | ({service.color_key: service.live} if service.live else {})
+    if seen != service.selector:
+        raise PlanError(f"the selector of {service.key} is not its base labels and a colour", exit_code=1)
+    path = "/spec/selector/" + escape_pointer(service.color_key)
+    patch = (
+        {"op": "test", "path": "/spec/selector", "value": seen},
+        {"op": "replace" if service.live else "add", "path": path, "value": to_color},
+    )
+    return Write("services", service.namespace, service.name, patch)
+
+
+def escape_pointer(token: str) -> str:
+    """A token of a JSON Pointer (RFC 6901, section 3)."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def well_formed(selector: dict[str, str], service: ModelService) -> bool:
+    """Whether `selector` is the service's base labels and exactly one of its colours (I2)."""
+    color = selector.get(service.color_key)
+    return selector == {**service.base, service.color_key: color} and service.color(color or "") is not None
+
+
+def needed(destination: Color, current: Color | None, kind: Kind) -> int:
+    """Ready pods that `destination` must have before traffic moves there (I1).
+
+    A switch also asks for as many as the current colour has; a rollback names its destination only (I13).
+    """
+    own = max(1, destination.minimum, destination.wish)
+    return max(own, current.ready) if kind is Kind.SWITCH and current else own
+
+
+def held(destination: Color, now: float) -> int:
+    """Ready pods that have been so for the Deployment's minReadySeconds."""
+    return sum(
+        1
+        for pod in destination.pods
+        if pod.ready and not pod.terminating and now - pod.ready_since >= destination.min_ready_seconds
+    )
+
+
+def capacity_gate(destination: Color, current: Color | None, kind: Kind, now: float) -> Gate:
+    """Enough pods, ready for long enough, on the destination (I1). None ready is never waivable."""
+    ready, limit = held(destination, now), needed(destination, current, kind)
+    why = f"pods of Deployment {destination.deployment}, read now"
+    if destination.min_ready_seconds:
+        why += f", ready for {destination.min_ready_seconds} s or more"
+    verdict = Verdict.PASS if ready >= limit else Verdict.FAIL
+    return Gate("capacity", verdict, f"{ready} ready", f"{limit} or more", why, waivable=ready > 0)
+
+
+def confirmation_for(kind: Kind, production: bool) -> Confirmation:
+    """The confirmation in proportion to what is at stake (I11)."""
+    if kind is Kind.ROLLBACK:
+        return Confirmation.ROLLBACK
+    return Confirmation.NAME if production else Confirmation.KEY

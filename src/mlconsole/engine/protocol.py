@@ -1,0 +1,272 @@
+"""What the UI and the engine say to each other.
+
+Messages are msgspec structs in msgpack, each frame preceded by its length (`channel`). The engine publishes facts that
+replace what was known before; the UI sends intents. Neither waits for the other's answer with the screen held still.
+This module imports nothing heavy: the UI process loads it.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from mlconsole.domain.chain import Link
+from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.history import Outcome, Record
+from mlconsole.domain.meter import RollbackMeter
+from mlconsole.domain.pipelines import PipelineRun
+from mlconsole.domain.plans import Plan
+from mlconsole.domain.registry import RegisteredModel
+from mlconsole.domain.services import Health, ModelService
+from mlconsole.domain.sources import SourceState
+from mlconsole.domain.telemetry import Glance, Telemetry
+
+# ---- engine -> UI
+
+
+class Context(Struct, frozen=True):
+    """A kubeconfig context that can be changed to."""
+
+    name: str
+    cluster: str = ""
+    namespace: str = ""
+    user: str = ""
+
+
+class Place(Struct, frozen=True, tag=True):
+    """Where the console looks: sent at start and after each change of context or namespace."""
+
+    context: str
+    namespace: str
+    """Empty for all namespaces."""
+    server: str = ""
+    user: str = ""
+    environment: str = ""
+    production: bool = False
+    read_only: bool = False
+    contexts: tuple[Context, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+
+class Sources(Struct, frozen=True, tag=True):
+    """The state of every source, whole; sent when one changes, and at least every few seconds as a sign of life."""
+
+    states: tuple[SourceState, ...]
+
+
+class FleetRow(Struct, frozen=True):
+    """A service in one line."""
+
+    service: ModelService
+    """Without its pods' and revisions' details."""
+    health: Health
+    headline: str = ""
+    """The worst thing about it in a few words, or empty."""
+    live: Glance | None = None
+    since: float = 0.0
+    """When it came into this health."""
+
+
+class Fleet(Struct, frozen=True, tag=True):
+    """Rows that changed. The first one after a `Place` starts from nothing (`reset`)."""
+
+    rows: tuple[FleetRow, ...] = ()
+    removed: tuple[str, ...] = ()
+    """Keys `namespace/name`."""
+    reset: bool = False
+    pods: int = 0
+    """Pods seen so far."""
+    complete: bool = False
+    """Whether the first listing is done; until then more rows may come."""
+
+
+class EventLine(Struct, frozen=True):
+    """A Kubernetes Event about one of a service's objects."""
+
+    at: float
+    kind: str
+    """`Warning` or `Normal`."""
+    object: str
+    reason: str
+    message: str
+    count: int = 1
+
+
+class Detail(Struct, frozen=True, tag=True):
+    """All about the selected service."""
+
+    service: ModelService
+    health: Health
+    headline: str
+    chain: tuple[Link, ...]
+    meter: RollbackMeter
+    glances: tuple[Glance, ...] = ()
+    history: tuple[Record, ...] = ()
+    """Newest first."""
+    history_problem: str = ""
+    events: tuple[EventLine, ...] = ()
+    """Newest first."""
+
+
+class Registry(Struct, frozen=True, tag=True):
+    """The registered model of the selected service, or why there is none."""
+
+    service: str
+    model: RegisteredModel | None = None
+    problem: str = ""
+    names: tuple[str, ...] = ()
+    """The models that the registry has, for when none is known for the service."""
+
+
+class Charts(Struct, frozen=True, tag=True):
+    """The panels of the selected service."""
+
+    telemetry: Telemetry
+
+
+class Drift(Struct, frozen=True, tag=True):
+    """The drift table of the selected service."""
+
+    table: DriftTable
+
+
+class Pipelines(Struct, frozen=True, tag=True):
+    """Runs of the selected service, newest first; of the whole namespace where none names a service."""
+
+    service: str
+    runs: tuple[PipelineRun, ...] = ()
+    problem: str = ""
+
+
+class Planned(Struct, frozen=True, tag=True):
+    """The answer to `MakePlan`: a plan to show and its hash to confirm."""
+
+    request: int
+    plan: Plan
+    hash: str
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """The other answer to `MakePlan` or `Confirm`: why not, and what to do."""
+
+    request: int
+    service: str
+    message: str
+    hint: str = ""
+    exit_code: int = 1
+
+
+class Progress(Struct, frozen=True, tag=True):
+    """A step of the operation under way, or its end when `outcome` is set."""
+
+    request: int
+    service: str
+    step: str
+    """`check`, `record`, `write`, `verify`, `done`."""
+    words: str
+    at: float
+    outcome: Outcome | None = None
+
+
+class Log(Struct, frozen=True, tag=True):
+    """The last lines of a pod's log, newest last."""
+
+    pod: str
+    lines: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Notice(Struct, frozen=True, tag=True):
+    """Something to tell the user that belongs to no pane."""
+
+    severity: str
+    """`information`, `warning`, `error`."""
+    words: str
+
+
+Publication = (
+    Place
+    | Sources
+    | Fleet
+    | Detail
+    | Registry
+    | Charts
+    | Drift
+    | Pipelines
+    | Planned
+    | Refused
+    | Progress
+    | Log
+    | Notice
+)
+
+# ---- UI -> engine
+
+
+class Select(Struct, frozen=True, tag=True):
+    """Show this service (`namespace/name`)."""
+
+    service: str
+
+
+class ShowRange(Struct, frozen=True, tag=True):
+    """Chart the last `seconds`."""
+
+    seconds: float
+
+
+class Show(Struct, frozen=True, tag=True):
+    """The panes on the screen: what is not shown is not fetched. Names as in `ui`: `latency`, `drift`, ..."""
+
+    panes: tuple[str, ...]
+
+
+class ChangePlace(Struct, frozen=True, tag=True):
+    """Go to another context or namespace; works while the present one is down."""
+
+    context: str
+    namespace: str | None = None
+    """None for the context's own; empty for all."""
+
+
+class MakePlan(Struct, frozen=True, tag=True):
+    """Plan a switch or a rollback; answered by `Planned` or `Refused` with the same `request`."""
+
+    request: int
+    kind: str
+    service: str
+    to_color: str = ""
+    """Empty: the idle one for a switch, the last known good for a rollback."""
+    revision: int = 0
+    """For a plain service's rollback."""
+
+
+class Confirm(Struct, frozen=True, tag=True):
+    """Carry out the plan with this hash."""
+
+    request: int
+    hash: str
+    reason: str = ""
+    typed: str = ""
+    """What the person typed, where the plan asks for the service's name."""
+    waived: tuple[str, ...] = ()
+
+
+class Discard(Struct, frozen=True, tag=True):
+    """Forget a plan that was not confirmed."""
+
+    request: int
+
+
+class ReadLog(Struct, frozen=True, tag=True):
+    """Read the end of a pod's log."""
+
+    namespace: str
+    pod: str
+    previous: bool = False
+
+
+class Reconnect(Struct, frozen=True, tag=True):
+    """Try every source that is down now, not at the end of its back-off."""
+
+
+Intent = Select | ShowRange | Show | ChangePlace | MakePlan | Confirm | Discard | ReadLog | Reconnect

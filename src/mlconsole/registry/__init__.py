@@ -1,0 +1,1 @@
+"""MLflow: models, versions, aliases, tags, runs."""

@@ -1,0 +1,1 @@
+"""The Textual application: it renders snapshots and emits intents, and decides nothing."""
