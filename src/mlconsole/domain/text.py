@@ -30,9 +30,10 @@ def _shown(char: str) -> str:
     code = ord(char)
     if code in _CONTROL_PICTURES:
         return _CONTROL_PICTURES[code]
-    if unicodedata.category(char) in _HIDDEN_CATEGORIES:
+    category = unicodedata.category(char)
+    if category in _HIDDEN_CATEGORIES:
         return f"<U+{code:04X}>"
-    return char
+    return " " if category == "Zs" else char
 
 
 def lines(text: str, limit: int = 500, width: int = 2000) -> list[str]:

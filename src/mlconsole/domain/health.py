@@ -1,0 +1,56 @@
+"""How a service is, in one word and one line: what stands in the fleet, and in which order."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from mlconsole.domain.services import Health, ModelService, Shape
+from mlconsole.domain.telemetry import Glance
+
+ORDER = {Health.BAD: 0, Health.WARN: 1, Health.UNKNOWN: 2, Health.OK: 3}
+FEW_REQUESTS = 20.0
+"""Under this many requests a share of errors says nothing yet (I21)."""
+
+
+class Thresholds(Struct, frozen=True):
+    """From where on a live colour is sick. None: not judged."""
+
+    p95_seconds: float | None = None
+    error_share: float | None = 0.05
+
+
+def judge(service: ModelService, live: Glance | None, limits: Thresholds) -> tuple[Health, str]:
+    """The health of a service and the worst thing about it, empty when there is nothing to say."""
+    if service.shape is Shape.BOTH:
+        return Health.BAD, "both colours get traffic"
+    color = service.live_color
+    if service.shape is Shape.MALFORMED or color is None:
+        return Health.UNKNOWN, _first(service.problems) or "not a model service"
+    if color.ready == 0 and color.wish > 0:
+        return Health.BAD, _first(color.problems) or "no pod is ready"
+    sick = _figures(live, limits)
+    if sick:
+        return Health.BAD, sick
+    if color.wish == 0:
+        return Health.WARN, f"{color.name or color.deployment} is scaled to 0"
+    if color.ready < color.wish or color.problems:
+        return Health.WARN, _first(color.problems) or f"{color.ready}/{color.wish} ready"
+    idle = service.idle_color
+    if idle is not None and idle.wish and (idle.ready < idle.wish or idle.problems):
+        return Health.WARN, f"idle {idle.name}: {_first(idle.problems) or f'{idle.ready}/{idle.wish} ready'}"
+    return Health.OK, _first(service.problems)
+
+
+def _figures(live: Glance | None, limits: Thresholds) -> str:
+    if live is None:
+        return ""
+    errors, p95 = live.error_share, live.p95
+    if limits.error_share is not None and errors is not None and live.samples >= FEW_REQUESTS and errors > limits.error_share:
+        return f"errors {errors:.1%}"
+    if limits.p95_seconds is not None and p95 is not None and p95 > limits.p95_seconds:
+        return f"p95 {p95 * 1000:.0f} ms over {limits.p95_seconds * 1000:.0f} ms"
+    return ""
+
+
+def _first(problems: tuple[str, ...]) -> str:
+    return problems[0] if problems else ""
