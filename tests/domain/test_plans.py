@@ -136,6 +136,7 @@ def plan(**more):
         "to_color": "green",
         "from_release": Release(version="1"),
         "to_release": Release(version="2"),
+        "base": {},
         "write": Write("services", "ml", "m", ({"op": "test", "path": "/x", "value": {"b": 1, "a": 2}},)),
         "diffs": (),
         "gates": (Gate("capacity", Verdict.PASS),),

@@ -37,6 +37,7 @@ class Taken(Struct, frozen=True):
     events: frozenset[str] = frozenset()
     """Namespaces whose Events changed."""
     jobs: bool = False
+    histories: bool = False
 
 
 class ClusterCache:
@@ -52,6 +53,7 @@ class ClusterCache:
         self._dirty_namespaces: set[str] = set()
         self._events: set[str] = set()
         self._jobs = False
+        self._histories = False
         self._of_deployment: defaultdict[Key, set[Key]] = defaultdict(set)
         self._started = time.time()
         self.services: dict[str, ModelService] = {}
@@ -129,7 +131,8 @@ class ClusterCache:
                 changed.append(described)
         events, self._events = frozenset(self._events), set()
         jobs, self._jobs = self._jobs, False
-        return Taken(tuple(changed), tuple(removed), events, jobs)
+        histories, self._histories = self._histories, False
+        return Taken(tuple(changed), tuple(removed), events, jobs, histories)
 
     def _moved(self) -> None:
         self._listener()
@@ -182,6 +185,9 @@ class ClusterCache:
     def _mark_job(self, _: HasMeta) -> None:
         self._jobs = True
 
+    def _mark_history(self, _: HasMeta) -> None:
+        self._histories = True
+
 
 _MARK: Mapping[str, Callable[[ClusterCache, HasMeta], None]] = {
     "services": ClusterCache._mark_service,
@@ -193,4 +199,5 @@ _MARK: Mapping[str, Callable[[ClusterCache, HasMeta], None]] = {
     "horizontalpodautoscalers": ClusterCache._mark_autoscaler,
     "events": ClusterCache._mark_event,
     "jobs": ClusterCache._mark_job,
+    "configmaps": ClusterCache._mark_history,
 }

@@ -8,6 +8,7 @@ shown as what it is, with words.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -41,12 +42,14 @@ class Hints(Struct, frozen=True):
 
 
 NO_HINTS = Hints()
+Facts = dict[str, Any]
+"""Fields of a ModelService that do not depend on what it turns out to be."""
 
 
 def describe(service: objects.Service, inventory: Inventory, hints: Hints = NO_HINTS) -> ModelService:
     """One Service as the model service that it is."""
     meta, selector = service.metadata, dict(service.spec.selector or {})
-    facts = {
+    facts: Facts = {
         "uid": meta.uid,
         "resource_version": meta.resource_version,
         "selector": selector,
@@ -136,7 +139,7 @@ def _selects(selector: dict[str, str], deployment: objects.Deployment) -> bool:
 def _colored(
     service: objects.Service,
     inventory: Inventory,
-    facts: dict[str, object],
+    facts: Facts,
     key: str,
     group: dict[str, objects.Deployment],
     hints: Hints,
@@ -146,7 +149,7 @@ def _colored(
     color_of = {pod.name: color.name for color in colors for pod in color.pods}
     points = tuple(Endpoint(name, color_of.get(name, ""), ready) for name, ready in inventory.addresses_of(service))
     live = selector.get(key, "")
-    shape, problems = Shape.BLUE_GREEN, ()
+    shape, problems = Shape.BLUE_GREEN, tuple[str, ...]()
     if not live:
         shape, problems = Shape.BOTH, (f"both colours get traffic: the selector does not name {key}",)
     elif len(group) > 2:
@@ -165,13 +168,13 @@ def _colored(
         colors=colors,
         endpoints=points,
         problems=problems,
-        **facts,  # type: ignore[arg-type]
+        **facts,
     )
 
 
-def _malformed(service: objects.Service, facts: dict[str, object], why: str) -> ModelService:
+def _malformed(service: objects.Service, facts: Facts, why: str) -> ModelService:
     meta = service.metadata
-    return ModelService(meta.namespace, meta.name, Shape.MALFORMED, problems=(why,), **facts)  # type: ignore[arg-type]
+    return ModelService(meta.namespace, meta.name, Shape.MALFORMED, problems=(why,), **facts)
 
 
 def _ports(service: objects.Service) -> tuple[Port, ...]:

@@ -119,7 +119,7 @@ class Reflector(Generic[Kind]):
     async def _list(self) -> str:
         path = self._kind.path(self._namespace)
         seen: set[tuple[str, str]] = set()
-        params: dict[str, str | int] = {"limit": CHUNK}
+        params: dict[str, str | int] = {"limit": CHUNK, **self._selector()}
         while True:
             data = await self._connection.get(path, params, timeout=60)
             page = msgspec.json.decode(data, type=objects.RawList)
@@ -133,7 +133,7 @@ class Reflector(Generic[Kind]):
             if not page.metadata.continue_:
                 break
             params["continue"] = page.metadata.continue_
-        for key in [key for key in self._sink.keys() if key not in seen]:
+        for key in [key for key in self._sink.keys() if key not in seen]  # noqa: SIM118:
             self._sink.drop(key)
         self._version = page.metadata.resource_version
         self.complete = True
@@ -150,6 +150,10 @@ class Reflector(Generic[Kind]):
             seen.add((item.metadata.namespace, item.metadata.name))
         self._sink.put(item)
 
+    def _selector(self) -> dict[str, str]:
+        selector = self._kind.resource.selector
+        return {"labelSelector": selector} if selector else {}
+
     # ---- watch
 
     async def _watch(self, version: str) -> str:
@@ -159,6 +163,7 @@ class Reflector(Generic[Kind]):
             "allowWatchBookmarks": True,
             "resourceVersion": version,
             "timeoutSeconds": random.randint(*WATCH_SECONDS),
+            **self._selector(),
         }
         self._version = version
         what = f"watch of {self._kind.resource.key}"

@@ -23,6 +23,8 @@ class Resource(Struct, frozen=True):
     plural: str
     needed: bool = True
     """Whether the fleet cannot be shown without it."""
+    selector: str = ""
+    """Labels that are asked for, where not all objects of the kind are wanted."""
 
 
 class Served(Struct, frozen=True):
@@ -60,7 +62,15 @@ AUTOSCALERS = Resource(
     needed=False,
 )
 JOBS = Resource("jobs", objects.Job, ("batch/v1",), "jobs", needed=False)
-WATCHED = (SERVICES, DEPLOYMENTS, PODS, REPLICA_SETS, SLICES, AUTOSCALERS, JOBS, EVENTS)
+HISTORIES = Resource(
+    "configmaps",
+    objects.ConfigMap,
+    ("v1",),
+    "configmaps",
+    needed=False,
+    selector="app.kubernetes.io/managed-by=mlconsole",
+)
+WATCHED = (SERVICES, DEPLOYMENTS, PODS, REPLICA_SETS, SLICES, AUTOSCALERS, JOBS, EVENTS, HISTORIES)
 
 
 class _Version(Struct):

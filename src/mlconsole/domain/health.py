@@ -45,7 +45,12 @@ def _figures(live: Glance | None, limits: Thresholds) -> str:
     if live is None:
         return ""
     errors, p95 = live.error_share, live.p95
-    if limits.error_share is not None and errors is not None and live.samples >= FEW_REQUESTS and errors > limits.error_share:
+    if (
+        limits.error_share is not None
+        and errors is not None
+        and live.samples >= FEW_REQUESTS
+        and errors > limits.error_share
+    ):
         return f"errors {errors:.1%}"
     if limits.p95_seconds is not None and p95 is not None and p95 > limits.p95_seconds:
         return f"p95 {p95 * 1000:.0f} ms over {limits.p95_seconds * 1000:.0f} ms"

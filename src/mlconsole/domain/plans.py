@@ -124,6 +124,8 @@ class Plan(Struct, frozen=True):
     to_color: str
     from_release: Release
     to_release: Release
+    base: dict[str, str]
+    """The Service's selector without its colour, as it was seen."""
     write: Write
     diffs: tuple[Diff, ...]
     gates: tuple[Gate, ...]

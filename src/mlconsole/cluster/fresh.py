@@ -1,0 +1,212 @@
+"""Read one service straight from the API server, for plans and for what follows them: never from the cache (I1)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mlconsole.cluster import discovery, objects, resources
+from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.discovery import Hints
+from mlconsole.cluster.errors import Forbidden, NotFound
+from mlconsole.cluster.inventory import SLICE_SERVICE, Inventory
+from mlconsole.cluster.resources import Resource, Served
+from mlconsole.domain.plans import Diff, PlanError, Write
+from mlconsole.domain.services import ModelService
+
+HASH = "pod-template-hash"
+
+
+class Fresh(Struct, frozen=True):
+    """A service and what it was described from."""
+
+    service: ModelService
+    read_at: float
+    raw: dict[tuple[str, str], Any]
+    """(resource, name) to the object as the server sent it: the Service, its Deployments and their ReplicaSets."""
+
+    def uid_of(self, resource: str, name: str) -> str:
+        """The uid of one of the objects, or empty."""
+        found = self.raw.get((resource, name))
+        return str(found["metadata"].get("uid", "")) if found else ""
+
+    def has(self, write: Write) -> bool:
+        """Whether everything that `write` puts in place is in place."""
+        found = self.raw.get((write.resource, write.name))
+        return found is not None and all(
+            _at(found, step["path"]) == step["value"] for step in write.patch if step["op"] in ("add", "replace")
+        )
+
+
+async def read(
+    connection: Connection,
+    namespace: str,
+    name: str,
+    hints: Hints = discovery.NO_HINTS,
+    base: Mapping[str, str] | None = None,
+) -> Fresh:
+    """Read a Service and all that it stands before, in one round of parallel requests.
+
+    `base` is what its selector was seen to be without the colour: pods are then asked for by it, which keeps the answer
+    small in a namespace of thousands; where it turns out to be no longer true, everything is read once more.
+    Raises NotFound for a Service that is not there, ClusterError when what is needed cannot be read.
+    """
+    kinds = await served(connection)
+    found = await _read(connection, kinds, namespace, name, hints, base)
+    if base and found.service.base != base:
+        return await _read(connection, kinds, namespace, name, hints, None)
+    return found
+
+
+async def _read(
+    connection: Connection,
+    kinds: list[Served],
+    namespace: str,
+    name: str,
+    hints: Hints,
+    base: Mapping[str, str] | None,
+) -> Fresh:
+    read_at = time.time()
+    service, *lists = await asyncio.gather(
+        connection.get(f"/api/v1/namespaces/{namespace}/services/{name}"),
+        *(_list(connection, kind, namespace, name, base) for kind in kinds),
+    )
+    inventory = Inventory()
+    inventory.has_slices = any(kind.resource is resources.SLICES for kind in kinds)
+    raw: dict[tuple[str, str], Any] = {("services", name): msgspec.json.decode(service)}
+    decoded = msgspec.json.decode(service, type=objects.Service)
+    inventory.services.put(decoded)
+    for kind, items in zip(kinds, lists, strict=True):
+        _fill(inventory, kind, items, raw)
+    described = discovery.describe(decoded, inventory, hints)
+    return Fresh(described, read_at, raw)
+
+
+async def served(connection: Connection) -> list[Served]:
+    """The kinds read here, as this cluster serves them; asked once a connection."""
+    known: list[Served] | None = connection.__dict__.get("_fresh_kinds")
+    if known is None:
+        wanted = (
+            resources.DEPLOYMENTS,
+            resources.REPLICA_SETS,
+            resources.PODS,
+            resources.SLICES,
+            resources.AUTOSCALERS,
+        )
+        known = await resources.served(connection, wanted)
+        connection.__dict__["_fresh_kinds"] = known
+    return known
+
+
+async def _list(
+    connection: Connection, kind: Served, namespace: str, service: str, base: Mapping[str, str] | None
+) -> tuple[msgspec.Raw, ...]:
+    params: dict[str, str | int] = {}
+    path = kind.path(namespace)
+    if kind.resource is resources.SLICES:
+        params["labelSelector"] = f"{SLICE_SERVICE}={service}"
+    elif kind.resource is resources.ENDPOINTS:
+        params["fieldSelector"] = f"metadata.name={service}"
+    elif base and kind.resource is resources.PODS:
+        params["labelSelector"] = ",".join(f"{key}={value}" for key, value in base.items())
+    items: list[msgspec.Raw] = []
+    try:
+        while True:
+            page = msgspec.json.decode(await connection.get(path, {**params, "limit": 500}), type=objects.RawList)
+            items += page.items or ()
+            if not page.metadata.continue_:
+                return tuple(items)
+            params["continue"] = page.metadata.continue_
+    except (Forbidden, NotFound):
+        if kind.resource.needed:
+            raise
+        return ()
+
+
+_KEPT: tuple[Resource, ...] = (resources.DEPLOYMENTS, resources.REPLICA_SETS)
+
+
+def _fill(inventory: Inventory, kind: Served, items: tuple[msgspec.Raw, ...], raw: dict[tuple[str, str], Any]) -> None:
+    decoder: objects.ItemDecoder[Any] = objects.ItemDecoder(kind.resource.type)
+    table = inventory.table(kind.resource.key)
+    for item in items:
+        decoded = decoder.decode(item)
+        if isinstance(decoded, objects.Malformed):
+            continue
+        table.put(decoded)
+        if kind.resource in _KEPT:
+            raw[kind.resource.key, decoded.metadata.name] = msgspec.json.decode(item)
+
+
+# ---- a plain service's way back
+
+
+def revision_write(fresh: Fresh, number: int) -> tuple[Write, tuple[Diff, ...]]:
+    """The write that puts the template of a revision's ReplicaSet back into the Deployment, tested against what was seen.
+
+    What `kubectl rollout undo --to-revision` does, as a JSON Patch with a precondition (I6).
+    """
+    color = fresh.service.colors[0]
+    revision = next((item for item in color.revisions if item.number == number), None)
+    replica_set = fresh.raw.get(("replicasets", revision.replica_set)) if revision else None
+    deployment = fresh.raw.get(("deployments", color.deployment))
+    if replica_set is None or deployment is None:
+        raise PlanError(f"revision {number} of Deployment {color.deployment} is gone", exit_code=2)
+    before, after = deployment["spec"]["template"], _without_hash(replica_set["spec"]["template"])
+    if before == after:
+        raise PlanError(f"Deployment {color.deployment} has the template of revision {number} already", exit_code=0)
+    patch = (
+        {"op": "test", "path": "/spec/template", "value": before},
+        {"op": "replace", "path": "/spec/template", "value": after},
+    )
+    name = f"Deployment {fresh.service.namespace}/{color.deployment}"
+    diffs = tuple(Diff(name, path, old, new) for path, old, new in _differences("template", before, after))
+    return Write("deployments", fresh.service.namespace, color.deployment, patch), diffs
+
+
+def _without_hash(template: dict[str, Any]) -> dict[str, Any]:
+    metadata = dict(template.get("metadata") or {})
+    metadata["labels"] = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HASH}
+    return {**template, "metadata": metadata}
+
+
+SECRET_WORDS = ("password", "passwd", "secret", "token", "credential", "apikey", "api_key", "private")
+
+
+def _differences(path: str, before: Any, after: Any) -> list[tuple[str, str, str]]:
+    """(path, before, after) of every leaf that differs; values of what is called a secret are not told (I27)."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted(before.keys() | after.keys())
+        return [row for key in keys for row in _differences(f"{path}.{key}", before.get(key), after.get(key))]
+    if isinstance(before, list) and isinstance(after, list):
+        names = [_named(item, index) for index, item in enumerate(before)]
+        others = [_named(item, index) for index, item in enumerate(after)]
+        old, new = dict(zip(names, before, strict=True)), dict(zip(others, after, strict=True))
+        keys = list(dict.fromkeys((*names, *others)))
+        return [row for key in keys for row in _differences(f"{path}[{key}]", old.get(key), new.get(key))]
+    if before == after:
+        return []
+    if any(word in path.lower() for word in SECRET_WORDS):
+        return [(path, "(hidden)", "(hidden, differs)")]
+    return [(path, _shown(before), _shown(after))]
+
+
+def _named(item: Any, index: int) -> str:
+    return str(item["name"]) if isinstance(item, dict) and "name" in item else str(index)
+
+
+def _shown(value: Any) -> str:
+    return "(none)" if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _at(found: Any, pointer: str) -> Any:
+    for token in pointer.split("/")[1:]:
+        if not isinstance(found, dict):
+            return None
+        found = found.get(token.replace("~1", "/").replace("~0", "~"))
+    return found

@@ -1,0 +1,73 @@
+"""The history of a service's operations, in a ConfigMap beside it (format: `domain.history`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from mlconsole.cluster import objects, writes
+from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import Conflict, NotFound
+from mlconsole.domain.history import Record, config_map_name, decode, encode
+
+KEY = "records"
+TRIES = 4
+
+
+class Past(Struct, frozen=True):
+    """What is on record, and the version of the ConfigMap that says so; empty for one that does not exist."""
+
+    records: tuple[Record, ...] = ()
+    resource_version: str = ""
+    complaints: tuple[str, ...] = ()
+
+
+async def read(connection: Connection, namespace: str, service: str) -> Past:
+    """The records of a service, oldest first. Raises ClusterError when they cannot be read."""
+    try:
+        data = await connection.get(_path(namespace, config_map_name(service)))
+    except NotFound:
+        return Past()
+    found = msgspec.json.decode(data, type=objects.ConfigMap)
+    records, complaints = decode((found.data or {}).get(KEY, ""))
+    return Past(tuple(records), found.metadata.resource_version, tuple(complaints))
+
+
+async def append(connection: Connection, record: Record, past: Past) -> Past:
+    """Add `record` to what is on record; when somebody else wrote meanwhile, to what they left (never a lost update).
+
+    Raises ClusterError when it could not be written.
+    """
+    for attempt in range(TRIES):
+        try:
+            return await _write(connection, record, past)
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+            past = await read(connection, record.namespace, record.service)
+    raise AssertionError("unreachable")
+
+
+async def _write(connection: Connection, record: Record, past: Past) -> Past:
+    name = config_map_name(record.service)
+    records: Sequence[Record] = (*past.records, record)
+    metadata = {
+        "name": name,
+        "namespace": record.namespace,
+        "labels": {"app.kubernetes.io/managed-by": "mlconsole", "mlconsole.io/service": record.service},
+    }
+    if past.resource_version:
+        metadata["resourceVersion"] = past.resource_version
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: encode(records)}}
+    if past.resource_version:
+        data = await writes.replace(connection, _path(record.namespace, name), body)
+    else:
+        data = await writes.create(connection, _path(record.namespace, ""), body)
+    written = msgspec.json.decode(data, type=objects.ConfigMap)
+    return Past(tuple(decode((written.data or {}).get(KEY, ""))[0]), written.metadata.resource_version)
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps" + (f"/{name}" if name else "")

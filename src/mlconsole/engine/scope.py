@@ -1,0 +1,113 @@
+"""One place that the console looks at: a connection, what is read through it, and the gateway for it.
+
+A change of context or namespace makes a new scope and ends the old one whole, so that nothing of one cluster can ever
+be taken for another's (I8). A scope connects by itself, with back-off, for as long as it lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from mlconsole.cluster.cache import ClusterCache
+from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import ClusterError, ConfigInvalid
+from mlconsole.config import Settings
+from mlconsole.domain.plans import Right
+from mlconsole.domain.sources import Condition, SourceState
+from mlconsole.engine.audit import Journal
+from mlconsole.engine.gateway import Gateway
+from mlconsole.engine.planner import Glances, Planner
+
+LONGEST_PAUSE = 30.0
+
+
+class Scope:
+    """A context and a namespace. `run` is its life; everything else is None until it is connected."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        context: str | None,
+        namespace: str | None,
+        journal: Journal,
+        glances: Glances,
+        changed: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._context = context
+        self._namespace = namespace
+        self._journal = journal
+        self._glances = glances
+        self._changed = changed
+        self._retry = asyncio.Event()
+        self._state = SourceState("k8s", Condition.STARTING, since=time.time())
+        self.connection: Connection | None = None
+        self.cache: ClusterCache | None = None
+        self.planner: Planner | None = None
+        self.gateway: Gateway | None = None
+        self.user = ""
+        self.rights: dict[str, tuple[Right, ...]] = {}
+
+    @property
+    def state(self) -> SourceState:
+        """How the API server is doing: this scope's own word until it is connected, the cache's from then on."""
+        return self.cache.state() if self.cache else self._state
+
+    def reconnect(self) -> None:
+        """Try again now, not at the end of a back-off."""
+        self._retry.set()
+        if self.cache:
+            self.cache.reconnect()
+
+    async def run(self) -> None:
+        """Connect, and keep reading until cancelled."""
+        pause = 1.0
+        while True:
+            try:
+                await self._connect()
+                return await self._read()
+            except (ClusterError, TimeoutError) as error:
+                self._down(error)
+            finally:
+                await self._close()
+            self._retry.clear()
+            try:
+                await asyncio.wait_for(self._retry.wait(), pause * random.uniform(0.8, 1.2))
+            except TimeoutError:
+                pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _connect(self) -> None:
+        cluster = self._settings.cluster
+        self.connection = await Connection.open(
+            context=self._context, namespace=self._namespace, kubeconfig=cluster.kubeconfig
+        )
+        self.planner = Planner(self.connection, self._settings, self._glances)
+        self.gateway = Gateway(self.connection, self._settings, self._journal)
+        self._changed()
+
+    async def _read(self) -> None:
+        assert self.connection is not None
+        self.cache = ClusterCache(self.connection, self.connection.namespace, self._settings.hints())
+        self.cache.on_change(self._changed)
+        await self.cache.run()
+
+    async def _close(self) -> None:
+        connection, self.connection = self.connection, None
+        self.cache = self.planner = self.gateway = None
+        if connection is not None:
+            await connection.close()
+
+    def _down(self, error: Exception) -> None:
+        message = getattr(error, "what", "") or str(error) or "no answer in time"
+        hint = getattr(error, "hint", "") or "c changes the context"
+        since = self._state.since if self._state.condition is Condition.DOWN else time.time()
+        detail = "" if isinstance(error, ConfigInvalid) else (self._context or "")
+        self._state = replace(
+            self._state, condition=Condition.DOWN, since=since, message=message, hint=hint, detail=detail
+        )
+        self._changed()
