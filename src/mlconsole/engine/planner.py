@@ -261,6 +261,13 @@ class Planner:
         return since if answer.match is answers.Match.SAME else 0.0
 
 
+def rollback_target(service: ModelService) -> Write:
+    """The object that a rollback of `service` would write, for asking about rights."""
+    if service.shape is Shape.PLAIN and service.colors:
+        return Write("deployments", service.namespace, service.colors[0].deployment, ())
+    return Write("services", service.namespace, service.name, ())
+
+
 def rights_for(namespace: str, write: Write) -> list[access.Check]:
     """Every verb that the plan and its rollback need: they are the same ones (I23)."""
     group = "apps" if write.resource == "deployments" else ""

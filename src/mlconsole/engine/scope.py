@@ -15,12 +15,13 @@ from msgspec.structs import replace
 
 from mlconsole.cluster.cache import ClusterCache
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.errors import ClusterError, ConfigInvalid
 from mlconsole.config import Settings
-from mlconsole.domain.plans import Right
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.gateway import Gateway
+from mlconsole.engine.hints import hints_of
 from mlconsole.engine.planner import Glances, Planner
 
 LONGEST_PAUSE = 30.0
@@ -51,7 +52,8 @@ class Scope:
         self.planner: Planner | None = None
         self.gateway: Gateway | None = None
         self.user = ""
-        self.rights: dict[str, tuple[Right, ...]] = {}
+        self.round_trip = 0.05
+        """Seconds of one request to the API server, measured once it is connected."""
 
     @property
     def state(self) -> SourceState:
@@ -86,15 +88,21 @@ class Scope:
         self.connection = await Connection.open(
             context=self._context, namespace=self._namespace, kubeconfig=cluster.kubeconfig
         )
+        started = time.monotonic()
+        self.user = await self.connection.whoami()
+        self.round_trip = time.monotonic() - started
         self.planner = Planner(self.connection, self._settings, self._glances)
         self.gateway = Gateway(self.connection, self._settings, self._journal)
         self._changed()
 
     async def _read(self) -> None:
         assert self.connection is not None
-        self.cache = ClusterCache(self.connection, self.connection.namespace, self._settings.hints())
+        self.cache = ClusterCache(self.connection, self.connection.namespace, self._hints)
         self.cache.on_change(self._changed)
         await self.cache.run()
+
+    def _hints(self, namespace: str, name: str) -> Hints:
+        return hints_of(self._settings.service(namespace, name))
 
     async def _close(self) -> None:
         connection, self.connection = self.connection, None

@@ -1,0 +1,331 @@
+"""The engine of one console: sources in, snapshots out.
+
+It owns the scope (one context and namespace), the registry's and the metrics' feeds, and the channel to the UI. What
+changed is published at most ten times a second, and only if it differs from what the UI was sent last. It ends with
+the UI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from mlconsole.cluster import access, connection, pods
+from mlconsole.cluster.errors import ClusterError
+from mlconsole.config import Settings
+from mlconsole.domain.history import Record
+from mlconsole.domain.services import ModelService
+from mlconsole.domain.text import lines
+from mlconsole.engine import pipelines, protocol, view
+from mlconsole.engine.audit import Journal
+from mlconsole.engine.channel import Channel
+from mlconsole.engine.feeds import Feeds
+from mlconsole.engine.operations import Operations
+from mlconsole.engine.planner import rights_for, rollback_target
+from mlconsole.engine.scope import Scope
+
+PULSE = 0.1
+"""Seconds between two publications: ten a second at most."""
+HEARTBEAT = 5.0
+RIGHTS_SECONDS = 60.0
+log = logging.getLogger(__name__)
+
+UiChannel = Channel[protocol.Intent, protocol.Publication]
+
+
+class Engine:
+    """One console's engine. `run` is its life."""
+
+    def __init__(self, channel: UiChannel, settings: Settings, journal: Journal) -> None:
+        self._channel = channel
+        self._settings = settings
+        self._journal = journal
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scope: Scope | None = None
+        self._scope_task: asyncio.Task[None] | None = None
+        self._feeds = Feeds(settings, self._wake.set, lambda: self._scope)
+        self._operations = Operations(lambda: self._scope, self._publish)
+        self._context: str | None = settings.cluster.context
+        self._namespace: str | None = "" if settings.cluster.all_namespaces else settings.cluster.namespace
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start from nothing: another place."""
+        self._selected = ""
+        self._rows: dict[str, protocol.FleetRow] = {}
+        self._sent: dict[type, protocol.Publication] = {}
+        self._pods = 0
+        self._complete = False
+        self._fleet_reset = True
+        self._rights: dict[str, tuple[float, bool | None]] = {}
+
+    # ---- life
+
+    async def run(self) -> None:
+        """Serve the UI until it is gone."""
+        self._look_at(self._context, self._namespace)
+        self._feeds.start()
+        publisher = asyncio.create_task(self._publishing())
+        try:
+            while True:
+                receiver = asyncio.create_task(self._channel.receive())
+                done, _ = await asyncio.wait({receiver, publisher}, return_when=asyncio.FIRST_COMPLETED)
+                if publisher in done:
+                    receiver.cancel()
+                    publisher.result()
+                    return
+                intent = receiver.result()
+                if intent is None:
+                    return
+                self._take(intent)
+        finally:
+            await self._end(publisher)
+
+    async def _end(self, publisher: asyncio.Task[None]) -> None:
+        tasks = {publisher, *self._tasks} | ({self._scope_task} if self._scope_task else set())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._feeds.stop()
+        self._channel.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside everything else; its failure is logged and told, never lost."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, ConnectionError):
+            log.error("a task of the engine failed", exc_info=error)
+            self._spawn(self._publish(protocol.Notice("error", f"{type(error).__name__}; the log file says more")))
+
+    # ---- intents
+
+    def _take(self, intent: protocol.Intent) -> None:
+        match intent:
+            case protocol.Select(service):
+                self._select(service)
+            case protocol.ShowRange(seconds):
+                self._feeds.show_range(seconds)
+            case protocol.Show(panes):
+                self._feeds.show(panes)
+            case protocol.ChangePlace(context, namespace):
+                self._forget()
+                self._look_at(context or None, namespace)
+            case protocol.MakePlan():
+                self._spawn(self._operations.make(intent))
+            case protocol.Confirm():
+                self._spawn(self._operations.confirm(intent))
+            case protocol.Discard():
+                self._operations.discard(intent)
+            case protocol.ReadLog(namespace, pod, previous):
+                self._spawn(self._read_log(namespace, pod, previous))
+            case protocol.Reconnect():
+                if self._scope:
+                    self._scope.reconnect()
+                self._feeds.reconnect()
+        self._wake.set()
+
+    def _select(self, service: str) -> None:
+        if service != self._selected:
+            self._selected = service
+            for kind in (protocol.Detail, protocol.Registry, protocol.Charts, protocol.Drift, protocol.Pipelines):
+                self._sent.pop(kind, None)
+        self._feeds.select(self._service())
+
+    def _look_at(self, context: str | None, namespace: str | None) -> None:
+        if self._scope_task:
+            # An operation under way keeps its own connection: it was planned and confirmed for that place.
+            self._scope_task.cancel()
+        scope = Scope(self._settings, context, namespace, self._journal, self._feeds.glances, self._wake.set)
+        self._scope = scope
+        self._scope_task = asyncio.create_task(scope.run())
+        self._scope_task.add_done_callback(self._scope_ended)
+        self._context, self._namespace = context, namespace
+        self._feeds.place_changed()
+
+    def _scope_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("the scope ended", exc_info=error)
+            if task is self._scope_task:
+                # What broke it is in the log; the console looks again.
+                asyncio.get_running_loop().call_later(5.0, self._look_at, self._context, self._namespace)
+
+    async def _read_log(self, namespace: str, pod: str, previous: bool) -> None:
+        connected = self._scope.connection if self._scope else None
+        if connected is None:
+            await self._publish(protocol.Log(pod, (), "there is no connection to the cluster"))
+            return
+        try:
+            text = await pods.log_tail(connected, namespace, pod, previous=previous)
+        except (ClusterError, TimeoutError) as error:
+            await self._publish(protocol.Log(pod, (), str(error) or "no answer in time"))
+            return
+        await self._publish(protocol.Log(pod, tuple(lines(text))))
+
+    # ---- publications
+
+    async def _publish(self, message: protocol.Publication) -> None:
+        await self._channel.send(message)
+
+    async def _publish_changed(self, message: protocol.Publication) -> None:
+        if self._sent.get(type(message)) != message:
+            self._sent[type(message)] = message
+            await self._publish(message)
+
+    async def _publishing(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), HEARTBEAT)
+            self._wake.clear()
+            started = time.monotonic()
+            await self._publish_all()
+            await asyncio.sleep(max(0.0, PULSE - (time.monotonic() - started)))
+
+    async def _publish_all(self) -> None:
+        scope = self._scope
+        if scope is None:
+            return
+        await self._publish_changed(self._place(scope))
+        await self._publish_changed(protocol.Sources((scope.state, *self._feeds.states())))
+        if scope.cache is not None:
+            await self._publish_fleet(scope)
+        service = self._service()
+        if service is not None:
+            await self._publish_service(scope, service)
+
+    def _place(self, scope: Scope) -> protocol.Place:
+        connected = scope.connection
+        namespace = connected.namespace if connected else (self._namespace or "")
+        context = connected.identity.context if connected else (self._context or "")
+        environment = self._settings.environment(context, namespace)
+        known = {item.namespace for item in self._services().values()}
+        return protocol.Place(
+            context=context,
+            namespace=namespace,
+            server=connected.identity.server if connected else "",
+            user=scope.user or (connected.identity.user if connected else ""),
+            environment=environment.name,
+            production=environment.production,
+            read_only=environment.read_only or self._settings.read_only,
+            contexts=self._contexts(),
+            namespaces=tuple(sorted(known)),
+        )
+
+    def _contexts(self) -> tuple[protocol.Context, ...]:
+        try:
+            found = connection.contexts(self._settings.cluster.kubeconfig)
+        except ClusterError as error:
+            log.warning("contexts: %s", error)
+            return ()
+        return tuple(protocol.Context(item.name, item.cluster, item.namespace, item.user) for item in found)
+
+    # ---- fleet
+
+    def _services(self) -> dict[str, ModelService]:
+        return self._scope.cache.services if self._scope and self._scope.cache else {}
+
+    def _service(self) -> ModelService | None:
+        return self._services().get(self._selected)
+
+    async def _publish_fleet(self, scope: Scope) -> None:
+        cache = scope.cache
+        assert cache is not None
+        taken = cache.take()
+        touched = {service.key for service in taken.services} | self._feeds.take_touched()
+        if taken.services or taken.removed:
+            self._feeds.services_changed(list(cache.services.values()), self._service())
+        changed = [row for key in touched if (row := self._row(key)) is not None]
+        for row in changed:
+            self._rows[row.service.key] = row
+        for key in taken.removed:
+            self._rows.pop(key, None)
+        count, complete = len(cache.inventory.pods), cache.complete
+        if changed or taken.removed or self._fleet_reset or (count, complete) != (self._pods, self._complete):
+            reset, self._fleet_reset = self._fleet_reset, False
+            self._pods, self._complete = count, complete
+            await self._publish(protocol.Fleet(tuple(changed), taken.removed, reset, count, complete))
+
+    def _row(self, key: str) -> protocol.FleetRow | None:
+        """The row of a service if it differs from the one that was sent."""
+        service = self._services().get(key)
+        if service is None:
+            return None
+        settings = self._settings.service(service.namespace, service.name)
+        if settings.hidden:
+            return None
+        row = view.fleet_row(service, self._feeds.glances(key), settings)
+        before = self._rows.get(key)
+        row = replace(row, since=before.since if before and before.health is row.health else time.time())
+        return row if row != before else None
+
+    # ---- the selected service
+
+    async def _publish_service(self, scope: Scope, service: ModelService) -> None:
+        assert scope.cache is not None
+        settings = self._settings.service(service.namespace, service.name)
+        inventory = scope.cache.inventory
+        stored = inventory.configmaps.get(service.namespace, f"mlconsole-history-{service.name}")
+        records, history_problem = view.records_of(stored)
+        registry = self._feeds.registry(service, settings)
+        await self._publish_changed(registry)
+        allowed = self._allowed(scope, service)
+        await self._publish_changed(
+            view.detail(
+                service,
+                self._feeds.glances(service.key),
+                settings,
+                records,
+                model=registry.model,
+                registry_problem=registry.problem,
+                history_problem=history_problem,
+                events=view.events_of(service, inventory),
+                allowed=allowed,
+                round_trip=scope.round_trip,
+                now=time.time(),
+            )
+        )
+        await self._publish_telemetry(service, records)
+        runs = pipelines.from_jobs(inventory.jobs.all(), service.namespace, service.name)
+        runs += pipelines.from_registry(registry.model, service.name)
+        await self._publish_changed(protocol.Pipelines(service.key, pipelines.newest_first(runs), registry.problem))
+
+    async def _publish_telemetry(self, service: ModelService, records: Sequence[Record]) -> None:
+        telemetry = self._feeds.telemetry(service.key)
+        if telemetry is not None:
+            await self._publish_changed(protocol.Charts(replace(telemetry, marks=view.marks(records))))
+        table = self._feeds.drift(service.key)
+        if table is not None:
+            await self._publish_changed(protocol.Drift(table))
+
+    def _allowed(self, scope: Scope, service: ModelService) -> bool | None:
+        """Whether this user may roll the service back; asked in the background, None until it is known (I23)."""
+        asked, allowed = self._rights.get(service.key, (-RIGHTS_SECONDS, None))
+        if time.monotonic() - asked >= RIGHTS_SECONDS:
+            self._rights[service.key] = (time.monotonic(), allowed)
+            self._spawn(self._ask_rights(scope, service))
+        return allowed
+
+    async def _ask_rights(self, scope: Scope, service: ModelService) -> None:
+        if scope.connection is None:
+            return
+        try:
+            rights = await access.review(scope.connection, rights_for(service.namespace, rollback_target(service))[:1])
+        except (ClusterError, TimeoutError) as error:
+            log.warning("access review of %s: %s", service.key, error)
+            self._rights.pop(service.key, None)
+            return
+        self._rights[service.key] = (time.monotonic(), rights[0].allowed)
+        self._wake.set()

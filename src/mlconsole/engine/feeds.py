@@ -1,0 +1,120 @@
+"""The sources beside the cluster, as the engine uses them: the registry's feed and the metrics' feed, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mlconsole.cluster import proxy
+from mlconsole.cluster.errors import Unreachable
+from mlconsole.config import ServiceSettings, Settings
+from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.services import ModelService
+from mlconsole.domain.sources import SourceState
+from mlconsole.domain.telemetry import Glance, Telemetry
+from mlconsole.engine import protocol
+from mlconsole.engine.offload import Offload
+from mlconsole.engine.scope import Scope
+from mlconsole.metrics.feed import MetricsFeed
+from mlconsole.registry.feed import RegistryFeed
+
+SCRAPE_SECONDS = 4.0
+
+
+class Feeds:
+    """Starts, steers and asks both feeds. `wake` is called after every change."""
+
+    def __init__(self, settings: Settings, wake: Callable[[], None], scope: Callable[[], Scope | None]) -> None:
+        self._wake = wake
+        self._scope = scope
+        self._touched: set[str] = set()
+        self._offload = Offload()
+        self._registry = RegistryFeed(settings.registry, self._offload, wake)
+        self._metrics = MetricsFeed(settings, self._offload, self._fetch, self._figures_changed)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._registry.start()
+        self._metrics.start()
+
+    async def stop(self) -> None:
+        """End both feeds and the worker."""
+        await self._registry.stop()
+        await self._metrics.stop()
+        await self._offload.close()
+
+    def states(self) -> tuple[SourceState, ...]:
+        """The state of every source beside the cluster."""
+        return (self._metrics.state, self._registry.state)
+
+    def reconnect(self) -> None:
+        """Try again now."""
+        self._registry.reconnect()
+        self._metrics.reconnect()
+
+    # ---- what is looked at
+
+    def place_changed(self) -> None:
+        """Another context: nothing of the one before counts."""
+        self._touched.clear()
+        self._metrics.forget()
+
+    def select(self, service: ModelService | None) -> None:
+        """The service whose panels are on the screen."""
+        self._metrics.select(service)
+
+    def services_changed(self, services: Sequence[ModelService], selected: ModelService | None) -> None:
+        """What there is to scrape."""
+        self._metrics.fleet(services)
+        self._metrics.select(selected)
+
+    def show_range(self, seconds: float) -> None:
+        """How much time the panels show."""
+        self._metrics.show_range(seconds)
+
+    def show(self, panes: tuple[str, ...]) -> None:
+        """The panes on the screen: no range query for a chart that is not."""
+        self._metrics.charting = "latency" in panes
+
+    # ---- what they say
+
+    def take_touched(self) -> set[str]:
+        """Keys of the services whose figures changed since the last call."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def glances(self, key: str) -> tuple[Glance, ...]:
+        """The figures of a service's colours now."""
+        return self._metrics.glances(key)
+
+    def telemetry(self, key: str) -> Telemetry | None:
+        """The panels of a service, or None while there is nothing to say."""
+        return self._metrics.telemetry(key)
+
+    def drift(self, key: str) -> DriftTable | None:
+        """The drift table of a service."""
+        return self._metrics.drift(key)
+
+    def registry(self, service: ModelService, settings: ServiceSettings) -> protocol.Registry:
+        """The registered model of a service: by the configuration's word, else by its release's, else by its name."""
+        live = service.live_color or next(iter(service.colors), None)
+        name = settings.model or (live.release.model if live else "") or service.name
+        self._registry.watch(name)
+        model, problem = self._registry.model(name)
+        return protocol.Registry(service.key, model, problem, self._registry.names)
+
+    # ---- outside
+
+    def _figures_changed(self, key: str) -> None:
+        self._touched.add(key)
+        self._wake()
+
+    async def _fetch(self, namespace: str, pod: str, port: str, path: str) -> bytes:
+        """A page of a pod through the API server's proxy. Raises ClusterError."""
+        scope = self._scope()
+        connection = scope.connection if scope else None
+        if connection is None:
+            raise Unreachable("pods cannot be scraped", "there is no connection to the cluster")
+        reply = await proxy.pod_get(connection, namespace, pod, port, path, SCRAPE_SECONDS)
+        if reply.status != 200:
+            raise Unreachable(f"pod {pod} gave no metrics", f"{path} answered {reply.status}")
+        return reply.body

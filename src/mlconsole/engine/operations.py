@@ -1,0 +1,96 @@
+"""The operations of one console: plans that wait for a word, and those that are being carried out.
+
+A plan is kept here until it is confirmed by its hash or discarded; the UI never sends a plan back, only its hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
+from mlconsole.domain.history import Kind
+from mlconsole.domain.plans import Plan, PlanError
+from mlconsole.engine import protocol
+from mlconsole.engine.gateway import Consent, Step
+from mlconsole.engine.scope import Scope
+
+Publish = Callable[[protocol.Publication], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+
+class Operations:
+    """Answers the UI's `MakePlan`, `Confirm` and `Discard` for the scope that it looks at."""
+
+    def __init__(self, scope: Callable[[], Scope | None], publish: Publish) -> None:
+        self._scope = scope
+        self._publish = publish
+        self._plans: dict[int, tuple[Plan, Scope]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Plans that were shown and not answered."""
+        return len(self._plans)
+
+    async def make(self, intent: protocol.MakePlan) -> None:
+        """Plan, and show the plan or why there is none."""
+        scope = self._scope()
+        if scope is None or scope.planner is None:
+            words = "there is no connection to the cluster"
+            await self._refuse(intent.request, intent.service, PlanError(words, "c changes the context", 5))
+            return
+        namespace, _, name = intent.service.partition("/")
+        try:
+            plan = await scope.planner.plan(Kind(intent.kind), namespace, name, intent.to_color, intent.revision)
+        except (PlanError, ClusterError, TimeoutError) as error:
+            await self._refuse(intent.request, intent.service, error)
+            return
+        self._plans[intent.request] = (plan, scope)
+        await self._publish(protocol.Planned(intent.request, plan, plan.hash))
+
+    def discard(self, intent: protocol.Discard) -> None:
+        """Forget a plan."""
+        self._plans.pop(intent.request, None)
+
+    async def confirm(self, intent: protocol.Confirm) -> None:
+        """Carry out the plan that was shown, in the scope that it was made for (I8)."""
+        plan, scope = self._plans.get(intent.request, (None, None))
+        if plan is None or scope is None or scope.gateway is None:
+            await self._refuse(intent.request, "", PlanError("that plan is no longer here", "plan again", 4))
+            return
+        service = f"{plan.target.namespace}/{plan.service}"
+        steps: asyncio.Queue[Step | None] = asyncio.Queue()
+        teller = asyncio.create_task(self._tell(intent.request, service, steps))
+        consent = Consent(intent.hash, intent.reason, intent.typed, intent.waived)
+        try:
+            await scope.gateway.execute(plan, consent, steps.put_nowait)
+            self._plans.pop(intent.request, None)
+        except (PlanError, ClusterError, TimeoutError) as error:
+            steps.put_nowait(None)
+            await teller
+            await self._refuse(intent.request, service, error)
+        else:
+            steps.put_nowait(None)
+            await teller
+
+    async def _tell(self, request: int, service: str, steps: asyncio.Queue[Step | None]) -> None:
+        while (step := await steps.get()) is not None:
+            await self._publish(protocol.Progress(request, service, step.step, step.words, time.time(), step.outcome))
+
+    async def _refuse(self, request: int, service: str, error: Exception) -> None:
+        message, hint, code = describe(error)
+        await self._publish(protocol.Refused(request, service, message, hint, code))
+
+
+def describe(error: Exception) -> tuple[str, str, int]:
+    """(message, hint, exit code) of a refusal or a failure, the codes being those of the shell twins."""
+    if isinstance(error, PlanError):
+        return error.message, error.hint, error.exit_code
+    hint = getattr(error, "hint", "")
+    message = getattr(error, "message", "") or str(error) or "no answer in time"
+    for kinds, code in (((Forbidden, Unauthorized), 3), ((NotFound,), 2), ((Unreachable, TimeoutError), 5)):
+        if isinstance(error, kinds):
+            return message, hint, code
+    return message, hint, 1
