@@ -1,5 +1,7 @@
-"""The local audit journal: every operation's intent and outcome, one JSON record a line, on disk before the cluster
-is touched (I17). It says who did what to which cluster even when the cluster could not be written to."""
+"""The local audit journal: every operation's intent and outcome, on disk before the cluster is touched (I17).
+
+One JSON record a line. It says who did what to which cluster even when the cluster could not be written to.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mlconsole.cluster import access, connection, pods
+from mlconsole.cluster import access, connection, logs
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
 from mlconsole.domain.history import Record
@@ -169,7 +169,7 @@ class Engine:
             await self._publish(protocol.Log(pod, (), "there is no connection to the cluster"))
             return
         try:
-            text = await pods.log_tail(connected, namespace, pod, previous=previous)
+            text = await logs.tail(connected, namespace, pod, previous=previous)
         except (ClusterError, TimeoutError) as error:
             await self._publish(protocol.Log(pod, (), str(error) or "no answer in time"))
             return

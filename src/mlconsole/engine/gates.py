@@ -1,7 +1,7 @@
 """The gates of a plan, each with its evidence (I1, I14, I21).
 
-What blocks depends on the kind: a switch stops at everything that is not a PASS; a rollback stops only at what makes its
-destination no destination, and at the policy.
+What blocks depends on the kind: a switch stops at everything that is not a PASS; a rollback stops only at what makes
+its destination no destination, and at the policy.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _GRADE = {answers.Match.FAILED: 0, answers.Match.OTHER: 0, answers.Match.UNNAMED
 def figure_gates(
     destination: Color, glance: Glance | None, settings: ServiceSettings, kind: Kind, now: float
 ) -> list[Gate]:
-    """The gates on error share and p95 that the configuration asks for. No data is unknown, and unknown blocks (I21)."""
+    """The gates on error share and p95 that the configuration asks for; no data is unknown and blocks (I21)."""
     wanted = [
         ("errors", settings.gates.max_error_share, glance.error_share if glance else None, "{:.2%}"),
         ("p95", settings.gates.max_p95_seconds, glance.p95 if glance else None, "{:.3f} s"),

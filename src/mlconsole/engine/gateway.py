@@ -18,14 +18,14 @@ from msgspec.structs import replace
 
 from mlconsole.cluster import events, fresh, history, writes
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import ClusterError, Conflict, Forbidden, Invalid, Unauthorized, Unreachable
+from mlconsole.cluster.errors import ClusterError, Conflict, Forbidden, Invalid, Unauthorized
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.plans import Confirmation, Gate, Plan, PlanError, well_formed
 from mlconsole.domain.services import ModelService
-from mlconsole.engine.hints import hints_of
 from mlconsole.engine import gates, verify
 from mlconsole.engine.audit import Journal
+from mlconsole.engine.hints import hints_of
 from mlconsole.engine.planner import Clock
 
 PLAN_SECONDS = 300.0
@@ -203,7 +203,7 @@ class Gateway:
         return True
 
     async def _read_back(self, plan: Plan) -> bool:
-        """Whether the write is there. Raises PlanError when it is seen not to be, returns False when nothing is seen."""
+        """Whether the write is there: PlanError when it is seen not to be, False when nothing is seen."""
         settings = self._settings.service(plan.target.namespace, plan.service)
         for _ in range(5):
             try:
@@ -253,7 +253,7 @@ def check_consent(plan: Plan, consent: Consent, now: float) -> None:
     refused = [
         right
         for right in plan.missing_rights
-        if plan.kind is Kind.SWITCH or right.verb == "patch" and right.resource == plan.write.resource
+        if plan.kind is Kind.SWITCH or (right.verb == "patch" and right.resource.startswith(plan.write.resource))
     ]
     if refused:
         words = ", ".join(f"{right.verb} {right.resource}" for right in refused)

@@ -24,8 +24,8 @@ from mlconsole.domain.meter import expected_seconds
 from mlconsole.domain.plans import Diff, Gate, Plan, PlanError, Right, Target, Write
 from mlconsole.domain.services import Color, ModelService, Release, Shape
 from mlconsole.domain.telemetry import Glance
-from mlconsole.engine.hints import hints_of
 from mlconsole.engine import answers, gates
+from mlconsole.engine.hints import hints_of
 
 Clock = Callable[[], float]
 Glances = Callable[[str], Sequence[Glance]]

@@ -13,8 +13,8 @@ from mlconsole.config import ServiceSettings
 from mlconsole.domain.history import Outcome
 from mlconsole.domain.plans import Plan
 from mlconsole.domain.services import Color, ModelService
-from mlconsole.engine.hints import hints_of
 from mlconsole.engine import answers
+from mlconsole.engine.hints import hints_of
 
 PAUSE = 0.25
 """Seconds between two looks."""

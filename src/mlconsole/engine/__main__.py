@@ -1,0 +1,54 @@
+"""The engine process: `python -m mlconsole.engine --fd N --options JSON`, started by `spawn` beside the UI."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+
+from mlconsole.config import ConfigError, load
+from mlconsole.engine import protocol
+from mlconsole.engine.audit import Journal, default_path
+from mlconsole.engine.channel import engine_end
+
+
+def main() -> int:
+    """Serve the UI at the other end of the socket until it is gone."""
+    parser = argparse.ArgumentParser(prog="mlconsole-engine")
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--options", type=json.loads, default={})
+    arguments = parser.parse_args()
+    # stderr is the log file that the UI opened for it.
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s engine %(name)s: %(message)s")
+    # The terminal's keys are the UI's; this process ends when the channel does.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        asyncio.run(_serve(socket.socket(fileno=arguments.fd), arguments.options))
+    except (ConnectionError, asyncio.CancelledError):
+        return 0
+    return 0
+
+
+async def _serve(sock: socket.socket, options: dict[str, object]) -> None:
+    channel = await engine_end(sock)
+    try:
+        loaded = load(options, os.environ)
+    except ConfigError as error:
+        await channel.send(protocol.Notice("error", str(error)))
+        loaded = load({}, {})
+    from mlconsole.engine.engine import Engine
+
+    engine = Engine(channel, loaded.settings, Journal(default_path(os.environ)))
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    await engine.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
