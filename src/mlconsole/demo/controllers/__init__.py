@@ -1,0 +1,1 @@
+"""The controllers of the embedded world: level-triggered loops over the API server's store."""

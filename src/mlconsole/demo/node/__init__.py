@@ -1,0 +1,1 @@
+"""The node of the embedded world: it runs pods as real processes, and says how they are."""
