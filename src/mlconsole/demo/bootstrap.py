@@ -65,7 +65,7 @@ def _history(store: Store, item: Placed, models: Models) -> None:
             user="world",
             host="demo",
             context="demo",
-            reason=f"set up by the embedded world: a past that it was given, v{before.version} good, then v{live.version}",
+            reason=f"set up by the embedded world, a past it was given: v{before.version} good, then v{live.version}",
             from_color=idle,
             to_color=item.live,
             from_release=before,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
@@ -55,7 +56,7 @@ def _open(facts: dict[str, Any]) -> int:
     if facts["tracking_uri"]:
         os.environ["MLFLOW_TRACKING_URI"] = facts["tracking_uri"]
     os.environ.pop("PROMETHEUS_URL", None)
-    from mlconsole.ui import launch
+    launch = importlib.import_module("mlconsole.ui.launch")  # heavy: only once the world stands
 
     code: int = launch.run([])
     return code

@@ -1,7 +1,7 @@
-"""A model server as a small process of its own: the seed's serving contract over HTTP, with figures in Prometheus' text.
+"""A model server as a small process of its own: the seed's serving contract over HTTP, with Prometheus' figures.
 
 Standard library only: it is forked a dozen times and has to start in milliseconds. What the model computes is real (a
-logistic score); the time it takes is drawn from a lognormal and awaited, so that charts live and the machine does not burn.
+logistic score); the time it takes is drawn from a lognormal and awaited, so that charts live and no core burns.
 """
 
 from __future__ import annotations
@@ -162,6 +162,7 @@ class Server:
         self._stopping = asyncio.Event()
         self._open: dict[asyncio.StreamWriter, bool] = {}
         """Connections, and whether a request is under way on each."""
+        self._drained: asyncio.Event | None = None
         self._random = random.Random(os.getpid())
 
     async def run(self, host: str, port: int) -> int:
@@ -178,8 +179,9 @@ class Server:
         for writer, busy in list(self._open.items()):
             if not busy:
                 writer.close()
-        while any(self._open.values()):
-            await asyncio.sleep(0.02)
+        if any(self._open.values()):
+            self._drained = asyncio.Event()
+            await self._drained.wait()
         say("stop")
         return 0
 
@@ -205,6 +207,8 @@ class Server:
         finally:
             del self._open[writer]
             writer.close()
+            if self._drained and not any(self._open.values()):
+                self._drained.set()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

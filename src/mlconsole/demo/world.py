@@ -7,6 +7,7 @@ the folder of a killed world is swept by the next one.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import secrets
@@ -31,8 +32,9 @@ from mlconsole.demo.controllers.replicaset import ReplicaSets
 from mlconsole.demo.load import Load, Stream
 from mlconsole.demo.manifests import NAMESPACE, Fault, Models, Placed
 from mlconsole.demo.network import Subnet
-from mlconsole.demo.node.agent import NODE, Node
+from mlconsole.demo.node.agent import Node
 from mlconsole.demo.node.images import Images
+from mlconsole.demo.node.pod import NODE
 from mlconsole.demo.proxy import ServiceProxy
 
 SCENARIOS = ("latency", "errors", "crashloop", "drift")
@@ -103,7 +105,7 @@ class World:
     async def _models(self, options: Options) -> Models:
         if not options.registry:
             return plainmodels.write(self.folder / "models")
-        from mlconsole.demo import training
+        training = importlib.import_module("mlconsole.demo.training")
 
         cache = await asyncio.to_thread(training.ensure_trained, options.progress)
         self.tracking_uri = await asyncio.to_thread(training.copy_registry, cache, self.folder / "registry")
@@ -223,6 +225,6 @@ class World:
 
 def _ready(deployment: Object) -> bool:
     status = deployment.get("status") or {}
-    return status.get("observedGeneration") == deployment["metadata"]["generation"] and status.get(
-        "readyReplicas", 0
-    ) == deployment["spec"]["replicas"] == status.get("updatedReplicas", 0)
+    wish = deployment["spec"]["replicas"]
+    seen = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    return bool(seen and status.get("readyReplicas", 0) == wish == status.get("updatedReplicas", 0))

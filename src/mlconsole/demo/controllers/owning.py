@@ -64,14 +64,12 @@ def adopted(store: Store, resource: str, owner_resource: str, owner: Object) -> 
             continue
         if ref is None and matches(selector, item) and not item["metadata"].get("deletionTimestamp"):
             refs = [*(item["metadata"].get("ownerReferences") or ()), reference(owner_resource, owner)]
-            item = store.update(resource, {**item, "metadata": {**item["metadata"], "ownerReferences": refs}})
+            found.append(store.update(resource, {**item, "metadata": {**item["metadata"], "ownerReferences": refs}}))
         elif ref is not None and not matches(selector, item):
             refs = [other for other in item["metadata"]["ownerReferences"] if other["uid"] != ref["uid"]]
             store.update(resource, {**item, "metadata": {**item["metadata"], "ownerReferences": refs}})
-            continue
-        elif ref is None:
-            continue
-        found.append(item)
+        elif ref is not None:
+            found.append(item)
     return found
 
 
