@@ -103,7 +103,7 @@ class ServiceProxy:
             if backend is None:
                 writer.transport.abort()
                 return
-            await asyncio.gather(_copy(reader, backend[1]), _copy(backend[0], writer))
+            await asyncio.gather(copy_stream(reader, backend[1]), copy_stream(backend[0], writer))
         except OSError:
             writer.transport.abort()
         except asyncio.CancelledError:
@@ -127,7 +127,7 @@ class ServiceProxy:
                 continue
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def copy_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One direction, until its end; then the other side hears that no more comes."""
     try:
         while data := await reader.read(CHUNK):

@@ -36,6 +36,7 @@ from mlconsole.demo.node.agent import Node
 from mlconsole.demo.node.images import Images
 from mlconsole.demo.node.pod import NODE
 from mlconsole.demo.proxy import ServiceProxy
+from mlconsole.demo.tls import Front
 
 SCENARIOS = ("latency", "errors", "crashloop", "drift")
 START = 30.0
@@ -67,6 +68,7 @@ class World:
         self.load: Load | None = None
         self.server: RunningServer | None = None
         self.node: Node | None = None
+        self.front: Front | None = None
         self._subnet: Subnet | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -89,6 +91,9 @@ class World:
         await self.node.start()
         users = {secrets.token_urlsafe(24): User("demo", ("system:masters", "system:authenticated"))}
         self.server = await serve(self.store, users=users, logs=self.node, faults=self.faults)
+        host, port = self.server.url.removeprefix("http://").split(":")
+        self.front = Front(host, int(port), self.folder)
+        await self.front.start()
         self._node_object()
         fault = Fault(options.scenario, time.time() + options.fault_after) if options.scenario else None
         bootstrap.create(self.store, self.services, models, fault if options.scenario != "drift" else None)
@@ -159,7 +164,9 @@ class World:
 
     def _files(self) -> None:
         assert self.server
-        for name, text in (("kubeconfig", self.server.kubeconfig()), ("mlconsole.toml", self._config())):
+        assert self.front
+        kubeconfig = self.front.kubeconfig(self.server.kubeconfig())
+        for name, text in (("kubeconfig", kubeconfig), ("mlconsole.toml", self._config())):
             path = self.folder / name
             path.touch(mode=0o600)
             path.write_text(text)
@@ -172,12 +179,12 @@ class World:
 
     def describe(self) -> dict[str, Any]:
         """What another program needs to use the world."""
-        assert self.server
+        assert self.front
         return {
             "kubeconfig": str(self.folder / "kubeconfig"),
             "context": CONTEXT,
             "namespace": NAMESPACE,
-            "server": self.server.url,
+            "server": self.front.url,
             "tracking_uri": self.tracking_uri,
             "config": str(self.folder / "mlconsole.toml"),
             "folder": str(self.folder),
@@ -187,14 +194,14 @@ class World:
         }
 
     def _describe(self, item: Placed) -> dict[str, Any]:
-        assert self.server
+        assert self.front
         spec = self.store.get("services", NAMESPACE, item.name)["spec"]
         path = f"/api/v1/namespaces/{NAMESPACE}/services/{item.name}:http/proxy"
         return {
             "name": item.name,
             "namespace": NAMESPACE,
             "url": f"http://{spec.get('clusterIP')}:{spec['ports'][0]['port']}",
-            "proxy_url": self.server.url + path,
+            "proxy_url": self.front.url + path,
             "live": spec["selector"].get(item.key, "") if item.key else "",
             "color_key": item.key,
             "versions": item.versions,
@@ -214,6 +221,8 @@ class World:
         self._tasks.clear()
         if self.node:
             await self.node.close()
+        if self.front:
+            self.front.close()
         if self.server:
             await self.server.close()
             self.server = None

@@ -1,0 +1,36 @@
+"""kubectl itself can list, describe, scale and edit in the embedded world."""
+
+import asyncio
+import json
+import shutil
+
+import pytest
+
+from mlconsole.demo.world import Options, World
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
+
+
+async def kubectl(world, *arguments):
+    command = ("kubectl", "--kubeconfig", str(world.folder / "kubeconfig"), *arguments)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+async def test_kubectl_lists_describes_scales_edits_and_reads_logs():
+    world = World()
+    try:
+        await world.start(Options(registry=False, load=False))
+        assert "fraud-scorer-green" in await kubectl(world, "get", "deployments")
+        assert "Started container" in await kubectl(world, "describe", "pod", "-l", "app=eta")
+        await kubectl(world, "scale", "deployment", "eta", "--replicas=2")
+        await kubectl(world, "rollout", "status", "deployment/eta", "--timeout=15s")
+        await kubectl(world, "patch", "service", "churn", "-p", '{"spec":{"selector":{"slot":"green"}}}')
+        found = json.loads(await kubectl(world, "get", "service", "churn", "-o", "json"))
+        assert found["spec"]["selector"]["slot"] == "green"
+        assert '"event": "start"' in await kubectl(world, "logs", "deployment/eta")
+    finally:
+        await world.stop()
