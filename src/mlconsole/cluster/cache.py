@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
 from mlconsole.cluster import discovery, objects, resources
+from mlconsole.cluster.concern import Concern
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.discovery import Hints
-from mlconsole.cluster.inventory import Inventory, scaled, slice_service
+from mlconsole.cluster.inventory import Inventory, scaled, slice_service, template_labels
+from mlconsole.cluster.pods import PodRow
 from mlconsole.cluster.reflector import Reflector
 from mlconsole.cluster.tables import HasMeta
 from mlconsole.domain.services import ModelService
@@ -25,6 +26,8 @@ from mlconsole.domain.sources import Condition, SourceState
 HintsFor = Callable[[str, str], Hints]
 """From namespace and name of a Service to what the configuration knows of it."""
 STALE_SECONDS = 90.0
+TAKE_SECONDS = 0.008
+"""Of describing services in one go: half a frame, so that nothing else waits for it."""
 
 Key = tuple[str, str]
 
@@ -50,11 +53,10 @@ class ClusterCache:
         self._reflectors: dict[str, Reflector[HasMeta]] = {}
         self._listener: Callable[[], None] = lambda: None
         self._dirty: set[Key] = set()
-        self._dirty_namespaces: set[str] = set()
         self._events: set[str] = set()
         self._jobs = False
         self._histories = False
-        self._of_deployment: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._concern = Concern()
         self._started = time.time()
         self.services: dict[str, ModelService] = {}
         """By `namespace/name`, as of the last `take`."""
@@ -99,7 +101,7 @@ class ClusterCache:
             for item in needed:
                 if item.condition is condition:
                     error = item.error
-                    message, hint = (str(error), error.hint) if error else ("", "")
+                    message, hint = (error.message, error.hint) if error else ("", "")
                     return SourceState("k8s", condition, item.since, contact, message, hint, server, STALE_SECONDS)
         off = sorted(key for key, item in self._reflectors.items() if item.condition is not Condition.LIVE)
         message = f"not read: {', '.join(off)}" if off and self.complete else ""
@@ -111,28 +113,35 @@ class ClusterCache:
     # ---- what changed
 
     def take(self) -> Taken:
-        """Describe again what changed since the last call."""
-        for namespace in self._dirty_namespaces:
-            self._dirty.update((namespace, item.metadata.name) for item in self.inventory.services.within(namespace))
-        dirty, self._dirty, self._dirty_namespaces = self._dirty, set(), set()
-        changed, removed = [], []
-        for key in dirty:
-            text = "/".join(key)
-            service = self.inventory.services.get(*key)
-            if service is None or not discovery.is_candidate(service):
-                if self.services.pop(text, None) is not None:
-                    removed.append(text)
-                continue
-            described = discovery.describe(service, self.inventory, self._hints(*key))
-            for color in described.colors:
-                self._of_deployment[key[0], color.deployment].add(key)
-            if described != self.services.get(text):
-                self.services[text] = described
-                changed.append(described)
+        """Describe again what changed since the last call, for some milliseconds at most.
+
+        What is left is taken by the next call, for which the listener is called again.
+        """
+        changed: list[ModelService] = []
+        removed: list[str] = []
+        end = time.perf_counter() + TAKE_SECONDS
+        while self._dirty and time.perf_counter() < end:
+            self._describe(self._dirty.pop(), changed, removed)
+        if self._dirty:
+            asyncio.get_running_loop().call_soon(self._moved)
         events, self._events = frozenset(self._events), set()
         jobs, self._jobs = self._jobs, False
         histories, self._histories = self._histories, False
         return Taken(tuple(changed), tuple(removed), events, jobs, histories)
+
+    def _describe(self, key: Key, changed: list[ModelService], removed: list[str]) -> None:
+        text = "/".join(key)
+        service = self.inventory.services.get(*key)
+        if service is None or not discovery.is_candidate(service):
+            self._concern.forget(key)
+            if self.services.pop(text, None) is not None:
+                removed.append(text)
+            return
+        described = discovery.describe(service, self.inventory, self._hints(*key))
+        self._concern.learn(key, described)
+        if described != self.services.get(text):
+            self.services[text] = described
+            changed.append(described)
 
     def _moved(self) -> None:
         self._listener()
@@ -148,28 +157,17 @@ class ClusterCache:
         self._dirty.add((item.metadata.namespace, item.metadata.name))
 
     def _mark_deployment(self, item: HasMeta) -> None:
+        assert isinstance(item, objects.Deployment)
         meta = item.metadata
-        concerned = self._of_deployment.get((meta.namespace, meta.name))
-        # A Deployment that no service has yet may belong to any of its namespace; so may one whose labels changed,
-        # which the selectors of the others would notice: labels of a Deployment's pods hardly ever do.
-        if concerned:
-            self._dirty |= concerned
-        else:
-            self._dirty_namespaces.add(meta.namespace)
-
-    def _mark_owner(self, namespace: str, deployment: str) -> None:
-        self._dirty |= self._of_deployment.get((namespace, deployment), set())
+        self._dirty |= self._concern.of_deployment(meta.namespace, meta.name, template_labels(item))
 
     def _mark_replica_set(self, item: HasMeta) -> None:
-        self._mark_owner(item.metadata.namespace, item.metadata.owner)
+        assert isinstance(item, objects.ReplicaSet)
+        self._dirty |= self._concern.of_scaled(item.metadata.namespace, item.metadata.owner)
 
     def _mark_pod(self, item: HasMeta) -> None:
-        owner = self.inventory.replicasets.get(item.metadata.namespace, item.metadata.owner)
-        if owner is not None:
-            self._mark_owner(item.metadata.namespace, owner.metadata.owner)
-        elif item.metadata.owner:
-            # Pods may be listed before their ReplicaSets, whose names begin with their Deployment's.
-            self._mark_owner(item.metadata.namespace, item.metadata.owner.rpartition("-")[0])
+        assert isinstance(item, PodRow)
+        self._dirty |= self._concern.of_pod(item.namespace, item.labels)
 
     def _mark_slice(self, item: HasMeta) -> None:
         assert isinstance(item, objects.EndpointSlice)
@@ -177,7 +175,7 @@ class ClusterCache:
 
     def _mark_autoscaler(self, item: HasMeta) -> None:
         assert isinstance(item, objects.Autoscaler)
-        self._mark_owner(item.metadata.namespace, scaled(item))
+        self._dirty |= self._concern.of_scaled(item.metadata.namespace, scaled(item))
 
     def _mark_event(self, item: HasMeta) -> None:
         self._events.add(item.metadata.namespace)

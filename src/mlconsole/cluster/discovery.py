@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from mlconsole.cluster import objects
-from mlconsole.cluster.inventory import Inventory
+from mlconsole.cluster.inventory import Inventory, template_labels
+from mlconsole.cluster.pods import digest_in, main_container
 from mlconsole.domain.services import (
     Color,
     Endpoint,
@@ -24,13 +25,13 @@ from mlconsole.domain.services import (
     Revision,
     Shape,
 )
+from mlconsole.domain.text import visible
 
 PREFIX = "mlconsole.io/"
 KNOWN_KEYS = ("mlconsole.io/color", "color", "colour", "slot", "version")
 COLORS = frozenset({"blue", "green"})
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
-STILL_STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 
 
 class Hints(Struct, frozen=True):
@@ -57,23 +58,18 @@ def describe(service: objects.Service, inventory: Inventory, hints: Hints = NO_H
         "annotations": _own(meta.annotations),
     }
     if not selector:
-        return _malformed(service, facts, "the Service has no selector")
-    deployments = list(inventory.deployments.within(meta.namespace))
-    found = _colors_by_selector(selector, deployments, hints)
+        return _malformed(service, facts, _no_selector(service))
+    found = _colors_by_selector(inventory, meta.namespace, selector, hints)
     if found is not None:
         return _colored(service, inventory, facts, *found, hints)
-    matched = [item for item in deployments if _selects(selector, item)]
+    matched = inventory.deployments.select(meta.namespace, selector)
     if len(matched) == 1:
-        color = _color("", matched[0], inventory, hints)
-        points = tuple(Endpoint(name, "", ready) for name, ready in inventory.addresses_of(service))
-        return ModelService(
-            meta.namespace, meta.name, Shape.PLAIN, base=selector, colors=(color,), endpoints=points, **facts
-        )
+        return _plain(service, inventory, facts, matched[0], hints)
     if not matched:
-        return _malformed(service, facts, f"no Deployment matches its selector {_labels(selector)}")
+        return _malformed(service, facts, _no_deployment(inventory, meta.namespace, selector))
     key = _telling_key(matched, hints)
     if key:
-        return _colored(service, inventory, facts, key, {_label(item, key): item for item in matched}, hints)
+        return _colored(service, inventory, facts, key, _grouped(matched, key), hints)
     names = ", ".join(sorted(item.metadata.name for item in matched)[:4])
     return _malformed(
         service, facts, f"its selector matches {len(matched)} Deployments that no colour tells apart: {names}"
@@ -86,78 +82,104 @@ def is_candidate(service: objects.Service) -> bool:
     return not (meta.namespace == "default" and meta.name == "kubernetes")
 
 
+def _no_selector(service: objects.Service) -> str:
+    if service.spec.type == "ExternalName":
+        return "an ExternalName Service: it leads out of the cluster, to no pod"
+    return "the Service has no selector"
+
+
+def _no_deployment(inventory: Inventory, namespace: str, selector: dict[str, str]) -> str:
+    pods = inventory.pods.select(namespace, selector)
+    words = f"no Deployment matches its selector {_labels(selector)}"
+    kinds = sorted({row.owner_kind or "nothing" for row in pods})
+    return f"{words}; {len(pods)} pods do, of {', '.join(kinds)}" if pods else words
+
+
 # ---- which label is the colour
 
 
+Groups = dict[str, list[objects.Deployment]]
+"""Deployments by colour; more than one in a colour is a problem that is told."""
+
+
 def _colors_by_selector(
-    selector: dict[str, str], deployments: Sequence[objects.Deployment], hints: Hints
-) -> tuple[str, dict[str, objects.Deployment]] | None:
-    """The colour key of a selector and the Deployments by colour, or None when no key makes two of them."""
-    best: tuple[tuple[int, int, str], str, dict[str, objects.Deployment]] | None = None
-    for key in selector:
-        base = {name: value for name, value in selector.items() if name != key}
-        group: dict[str, objects.Deployment] = {}
-        doubled = False
-        for item in deployments:
-            labels = item.spec.template.metadata.labels or {}
-            if key in labels and base.items() <= labels.items() and (not hints.colors or labels[key] in hints.colors):
-                doubled = doubled or labels[key] in group
-                group[labels[key]] = item
-        named = set(group) == COLORS
-        if len(group) < 2 or doubled or (not base and not named):
+    inventory: Inventory, namespace: str, selector: dict[str, str], hints: Hints
+) -> tuple[str, Groups] | None:
+    """The colour key of a selector and the Deployments by colour, or None when no key makes two of them.
+
+    A key of any name counts when its values are blue and green; the known keys and the configured one whatever theirs
+    are. A selector of the colour alone is one for blue and green only: `version=v1` would gather the whole namespace.
+    """
+    known = (hints.color_key,) if hints.color_key else KNOWN_KEYS
+    for key in (*known, *sorted(key for key in selector if key not in known and selector[key] in COLORS)):
+        if key not in selector:
             continue
-        rank = (0 if key == hints.color_key else 1, 0 if named else 1, _known(key))
-        if best is None or rank < best[0]:
-            best = (rank, key, group)
-    return (best[1], best[2]) if best else None
+        base = {name: value for name, value in selector.items() if name != key}
+        group = _grouped(_candidates(inventory, namespace, base, key), key)
+        if hints.colors:
+            group = {name: items for name, items in group.items() if name in hints.colors}
+        if len(group) > 1 and (key in known or set(group) <= COLORS):
+            return key, group
+    return None
 
 
-def _known(key: str) -> str:
-    return str(KNOWN_KEYS.index(key)) if key in KNOWN_KEYS else "9" + key
+def _candidates(inventory: Inventory, namespace: str, base: dict[str, str], key: str) -> list[objects.Deployment]:
+    if base:
+        return [item for item in inventory.deployments.select(namespace, base) if _label(item, key)]
+    return [item for name in sorted(COLORS) for item in inventory.deployments.select(namespace, {key: name})]
+
+
+def _grouped(deployments: Sequence[objects.Deployment], key: str) -> Groups:
+    group: Groups = {}
+    for item in deployments:
+        group.setdefault(_label(item, key), []).append(item)
+    return group
 
 
 def _telling_key(deployments: Sequence[objects.Deployment], hints: Hints) -> str:
-    """The label by which Deployments that are all selected differ as colours do."""
-    for key in (hints.color_key,) if hints.color_key else KNOWN_KEYS:
+    """The label by which Deployments that are all selected differ as colours do.
+
+    `version` tells nothing unless its values are colours: a canary behind one Service is no incident.
+    """
+    labels = {name for item in deployments for name in item.spec.template.metadata.labels or ()}
+    known = (hints.color_key,) if hints.color_key else KNOWN_KEYS
+    for key in (*known, *sorted(labels.difference(known))):
         values = [_label(item, key) for item in deployments]
-        if all(values) and len(set(values)) == len(values) and (set(values) <= COLORS or key != "version"):
+        different = all(values) and len(set(values)) == len(values)
+        if different and (set(values) <= COLORS or (key in known and key != "version")):
             return key
     return ""
 
 
 def _label(deployment: objects.Deployment, key: str) -> str:
-    return (deployment.spec.template.metadata.labels or {}).get(key, "")
-
-
-def _selects(selector: dict[str, str], deployment: objects.Deployment) -> bool:
-    return selector.items() <= (deployment.spec.template.metadata.labels or {}).items()
+    value: str = template_labels(deployment).get(key, "")
+    return value
 
 
 # ---- the service
 
 
-def _colored(
-    service: objects.Service,
-    inventory: Inventory,
-    facts: Facts,
-    key: str,
-    group: dict[str, objects.Deployment],
-    hints: Hints,
+def _plain(
+    service: objects.Service, inventory: Inventory, facts: Facts, deployment: objects.Deployment, hints: Hints
 ) -> ModelService:
     meta, selector = service.metadata, dict(service.spec.selector or {})
-    colors = tuple(_color(name, group[name], inventory, hints) for name in sorted(group))
+    color = _color("", [deployment], selector, inventory, hints)
+    points = tuple(Endpoint(name, "", ready) for name, ready in inventory.addresses_of(service))
+    return ModelService(
+        meta.namespace, meta.name, Shape.PLAIN, base=selector, colors=(color,), endpoints=points, **facts
+    )
+
+
+def _colored(
+    service: objects.Service, inventory: Inventory, facts: Facts, key: str, group: Groups, hints: Hints
+) -> ModelService:
+    meta, selector = service.metadata, dict(service.spec.selector or {})
+    base = {name: value for name, value in selector.items() if name != key}
+    colors = tuple(_color(name, group[name], {**base, key: name}, inventory, hints) for name in sorted(group))
     color_of = {pod.name: color.name for color in colors for pod in color.pods}
     points = tuple(Endpoint(name, color_of.get(name, ""), ready) for name, ready in inventory.addresses_of(service))
     live = selector.get(key, "")
-    shape, problems = Shape.BLUE_GREEN, tuple[str, ...]()
-    if not live:
-        shape, problems = Shape.BOTH, (f"both colours get traffic: the selector does not name {key}",)
-    elif len(group) > 2:
-        shape = Shape.MALFORMED
-        problems = (f"{len(group)} colours by {key} ({', '.join(sorted(group)[:5])}): name two in mlconsole.toml",)
-    elif live not in group:
-        shape, problems = Shape.MALFORMED, (f"no Deployment has {key}={live}, which the selector names",)
-    base = {name: value for name, value in selector.items() if name != key}
+    shape, problems = _shape(key, live, group)
     return ModelService(
         meta.namespace,
         meta.name,
@@ -170,6 +192,21 @@ def _colored(
         problems=problems,
         **facts,
     )
+
+
+def _shape(key: str, live: str, group: Groups) -> tuple[Shape, tuple[str, ...]]:
+    if len(group) > 2:
+        names = ", ".join(sorted(group)[:5])
+        return Shape.MALFORMED, (f"{len(group)} colours by {key} ({names}): name two in mlconsole.toml",)
+    for name, items in group.items():
+        if len(items) > 1:
+            names = ", ".join(sorted(item.metadata.name for item in items)[:4])
+            return Shape.MALFORMED, (f"{len(items)} Deployments are {name}: {names}; a colour is one Deployment",)
+    if not live:
+        return Shape.BOTH, (f"both colours get traffic: the selector does not name {key}",)
+    if live not in group:
+        return Shape.BLUE_GREEN, (f"nothing gets traffic: no Deployment has {key}={live}, which the selector names",)
+    return Shape.BLUE_GREEN, ()
 
 
 def _malformed(service: objects.Service, facts: Facts, why: str) -> ModelService:
@@ -195,9 +232,13 @@ def _labels(labels: dict[str, str]) -> str:
 # ---- a colour
 
 
-def _color(name: str, deployment: objects.Deployment, inventory: Inventory, hints: Hints) -> Color:
+def _color(
+    name: str, deployments: list[objects.Deployment], wanted: dict[str, str], inventory: Inventory, hints: Hints
+) -> Color:
+    """A colour; `wanted` is what the Service's selector would be, were this colour live."""
+    deployment = deployments[0]
     meta, spec, status = deployment.metadata, deployment.spec, deployment.status
-    pods = tuple(sorted((pod_state(pod) for pod in inventory.pods_of(deployment)), key=lambda pod: pod.name))
+    pods = tuple(sorted((row.state for row in inventory.pods.select(meta.namespace, wanted)), key=_by_name))
     scaler = inventory.autoscaler_of(deployment)
     digests = {pod.digest for pod in pods if pod.ready and pod.digest}
     release = release_of(spec.template, meta.annotations, hints, next(iter(digests)) if len(digests) == 1 else "")
@@ -216,8 +257,12 @@ def _color(name: str, deployment: objects.Deployment, inventory: Inventory, hint
         paused=spec.paused,
         pods=pods,
         revisions=_revisions(inventory.replica_sets_of(deployment), hints),
-        problems=_problems(pods, spec.paused),
+        problems=(*_problems(pods), *_conditions(deployment), *_disagreement(spec.template)),
     )
+
+
+def _by_name(pod: PodState) -> str:
+    return pod.name
 
 
 def release_of(
@@ -225,25 +270,41 @@ def release_of(
 ) -> Release:
     """The release of a pod template: its annotations, its owner's, its labels, MODEL_VERSION; in that order."""
     said = {**(annotations or {}), **(template.metadata.labels or {}), **(template.metadata.annotations or {})}
-    containers = template.spec.containers or ()
-    env = {item.name: item.value or "" for container in containers for item in container.env or ()}
+    env, image = _env(template), _image(template)
     version = (
         said.get(PREFIX + "model-version") or env.get("MODEL_VERSION") or said.get("app.kubernetes.io/version", "")
     )
-    image = containers[0].image if containers else ""
     return Release(
         model=hints.model or said.get(PREFIX + "model") or env.get("MODEL_NAME", ""),
         version=version.removeprefix("v") if version[1:2].isdigit() else version,
         run_id=said.get(PREFIX + "run-id", ""),
         image=image,
-        digest=digest or _digest(image),
+        digest=digest or digest_in(image),
         git_sha=said.get(PREFIX + "git-sha", ""),
     )
 
 
-def _digest(image: str) -> str:
-    _, mark, digest = image.rpartition("sha256:")
-    return mark + digest if mark else ""
+def _env(template: objects.Template) -> dict[str, str]:
+    """The literal environment of the containers; the first to set a name wins."""
+    pairs = [
+        (item.name, item.value or "") for container in template.spec.containers or () for item in container.env or ()
+    ]
+    return dict(reversed(pairs))
+
+
+def _image(template: objects.Template) -> str:
+    containers = template.spec.containers or ()
+    main = main_container(template.metadata.annotations, (item.name for item in containers))
+    return next((item.image for item in containers if item.name == main), "")
+
+
+def _disagreement(template: objects.Template) -> tuple[str, ...]:
+    """The annotation and the process that serves must name the same version."""
+    said = (template.metadata.annotations or {}).get(PREFIX + "model-version", "").removeprefix("v")
+    runs = _env(template).get("MODEL_VERSION", "").removeprefix("v")
+    if not said or not runs or said == runs:
+        return ()
+    return (f"its annotation says model version {visible(said, 40)}, MODEL_VERSION says {visible(runs, 40)}",)
 
 
 def _revisions(sets: Sequence[objects.ReplicaSet], hints: Hints) -> tuple[Revision, ...]:
@@ -267,53 +328,27 @@ def _revisions(sets: Sequence[objects.ReplicaSet], hints: Hints) -> tuple[Revisi
     return tuple(sorted(found, key=lambda revision: -revision.number))
 
 
-# ---- a pod
+# ---- what is wrong, in words
 
 
-def pod_state(pod: objects.Pod) -> PodState:
-    """A pod in a few words."""
-    status = pod.status
-    ready = next((item for item in status.conditions or () if item.type == "Ready"), None)
-    is_ready = ready is not None and ready.status == "True"
-    since = ready.last_transition_time if ready else None
-    containers = status.container_statuses or ()
-    reason, message = _reason(status, containers)
-    return PodState(
-        name=pod.metadata.name,
-        ready=is_ready,
-        phase=status.phase,
-        reason=reason,
-        message=message,
-        restarts=sum(item.restart_count for item in containers),
-        started_at=status.start_time.timestamp() if status.start_time else 0.0,
-        ready_since=since.timestamp() if is_ready and since else 0.0,
-        digest=next((_digest(item.image_id) for item in containers if item.image_id), ""),
-        terminating=pod.metadata.deletion_timestamp is not None,
-    )
-
-
-def _reason(status: objects.PodStatus, containers: Sequence[objects.ContainerStatus]) -> tuple[str, str]:
-    if status.reason:
-        return status.reason, status.message
-    for item in containers:
-        if item.state.waiting and item.state.waiting.reason not in STILL_STARTING:
-            last = item.last_state.terminated
-            why = f"; last ended with {last.reason} ({last.exit_code})" if last else ""
-            return item.state.waiting.reason, item.state.waiting.message + why
-        ended = item.state.terminated
-        if ended and ended.exit_code:
-            return ended.reason or "Error", ended.message or f"exit code {ended.exit_code}"
-    for condition in status.conditions or ():
-        if condition.type == "PodScheduled" and condition.status == "False":
-            return condition.reason or "Unschedulable", condition.message
-    return "", ""
-
-
-def _problems(pods: Sequence[PodState], paused: bool) -> tuple[str, ...]:
+def _problems(pods: Sequence[PodState]) -> tuple[str, ...]:
     counts: dict[str, int] = {}
+    told: dict[str, str] = {}
     for pod in pods:
         if pod.reason and not pod.terminating:
             counts[pod.reason] = counts.get(pod.reason, 0) + 1
-    worst = sorted(counts.items(), key=lambda item: -item[1])
-    words = [f"{reason} ({count} of {len(pods)} pods)" for reason, count in worst]
-    return (*words, *(("its rollout is paused",) if paused else ()))
+            told.setdefault(pod.reason, pod.message)
+    worst = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        f"{reason} ({count} of {len(pods)} pods)" + (f": {told[reason]}" if told[reason] else "")
+        for reason, count in worst
+    )
+
+
+def _conditions(deployment: objects.Deployment) -> tuple[str, ...]:
+    words = ["its rollout is paused"] if deployment.spec.paused else []
+    for item in deployment.status.conditions or ():
+        stuck = item.type == "Progressing" and item.status == "False"
+        if stuck or (item.type == "ReplicaFailure" and item.status == "True"):
+            words.append(visible(f"{item.reason}: {item.message}", 200))
+    return tuple(words)

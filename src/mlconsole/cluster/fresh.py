@@ -72,9 +72,9 @@ async def _read(
     base: Mapping[str, str] | None,
 ) -> Fresh:
     read_at = time.time()
-    service, *lists = await asyncio.gather(
+    service, lists = await asyncio.gather(
         connection.get(f"/api/v1/namespaces/{namespace}/services/{name}"),
-        *(_list(connection, kind, namespace, name, base) for kind in kinds),
+        asyncio.gather(*(_list(connection, kind, namespace, name, base) for kind in kinds)),
     )
     inventory = Inventory()
     inventory.has_slices = any(kind.resource is resources.SLICES for kind in kinds)
@@ -147,7 +147,7 @@ def _fill(inventory: Inventory, kind: Served, items: tuple[msgspec.Raw, ...], ra
 
 
 def revision_write(fresh: Fresh, number: int) -> tuple[Write, tuple[Diff, ...]]:
-    """The write that puts the template of a revision's ReplicaSet back into the Deployment, tested against what was seen.
+    """The write that puts a revision's pod template back into the Deployment, tested against what was seen.
 
     What `kubectl rollout undo --to-revision` does, as a JSON Patch with a precondition (I6).
     """

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from mlconsole.cluster import objects
-from mlconsole.cluster.tables import HasMeta, Table
+from mlconsole.cluster.tables import HasMeta, LabelTable, PodTable, Table
 
 SLICE_SERVICE = "kubernetes.io/service-name"
 
 
-def owner(item: HasMeta) -> str:
+def owner(item: objects.ReplicaSet) -> str:
     """The controlling owner's name."""
     return item.metadata.owner
+
+
+def template_labels(item: objects.Deployment) -> Mapping[str, str]:
+    """The labels of the pods that a Deployment makes: what a Service selects by."""
+    return item.spec.template.metadata.labels or {}
 
 
 def slice_service(item: objects.EndpointSlice) -> str:
@@ -42,9 +47,9 @@ class Inventory:
             return _ignore if touched is None else lambda item: touched(key, item)
 
         self.services: Table[objects.Service] = Table(told("services"), complain=complain)
-        self.deployments: Table[objects.Deployment] = Table(told("deployments"), complain=complain)
+        self.deployments = LabelTable(template_labels, told("deployments"), complain=complain)
         self.replicasets: Table[objects.ReplicaSet] = Table(told("replicasets"), owner, complain)
-        self.pods: Table[objects.Pod] = Table(told("pods"), owner, complain)
+        self.pods = PodTable(told("pods"), complain)
         self.endpointslices: Table[objects.EndpointSlice] = Table(told("endpointslices"), slice_service, complain)
         self.endpoints: Table[objects.Endpoints] = Table(told("endpoints"), complain=complain)
         self.horizontalpodautoscalers: Table[objects.Autoscaler] = Table(
@@ -65,15 +70,6 @@ class Inventory:
         """The ReplicaSets of a Deployment."""
         meta = deployment.metadata
         return list(self.replicasets.indexed(meta.namespace, meta.name))
-
-    def pods_of(self, deployment: objects.Deployment) -> list[objects.Pod]:
-        """The pods of a Deployment, through its ReplicaSets; by its selector where those may not be read."""
-        meta = deployment.metadata
-        sets = self.replica_sets_of(deployment)
-        if sets or len(self.replicasets):
-            return [pod for item in sets for pod in self.pods.indexed(meta.namespace, item.metadata.name)]
-        wanted = deployment.spec.selector.match_labels or {}
-        return [pod for pod in self.pods.within(meta.namespace) if wanted and _selects(wanted, pod.metadata.labels)]
 
     def addresses_of(self, service: objects.Service) -> Iterable[tuple[str, bool]]:
         """(pod or address, ready) of every endpoint of a Service."""
@@ -98,7 +94,3 @@ class Inventory:
 
 def _pod_name(ref: objects.TargetRef | None, addresses: tuple[str, ...]) -> str:
     return ref.name if ref and ref.kind == "Pod" else addresses[0]
-
-
-def _selects(selector: dict[str, str], labels: dict[str, str] | None) -> bool:
-    return bool(labels) and selector.items() <= labels.items()

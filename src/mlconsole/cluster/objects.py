@@ -118,6 +118,16 @@ class WorkloadSpec(_Base, frozen=True):
     paused: bool = False
 
 
+class Condition(_Base, frozen=True):
+    """A condition of a pod, a Deployment or a Job."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime.datetime | None = None
+
+
 class WorkloadStatus(_Base, frozen=True):
     """What the controller says."""
 
@@ -125,6 +135,7 @@ class WorkloadStatus(_Base, frozen=True):
     replicas: int = 0
     updated_replicas: int = 0
     ready_replicas: int = 0
+    conditions: tuple[Condition, ...] | None = None
 
 
 class Deployment(_Base, frozen=True):
@@ -158,10 +169,15 @@ class Terminated(_Base, frozen=True):
     exit_code: int = 0
 
 
+class Running(_Base, frozen=True):
+    """A container that runs."""
+
+
 class ContainerState(_Base, frozen=True):
     """One of waiting, running, terminated."""
 
     waiting: Waiting | None = None
+    running: Running | None = None
     terminated: Terminated | None = None
 
 
@@ -173,18 +189,8 @@ class ContainerStatus(_Base, frozen=True):
     image_id: str = field(default="", name="imageID")
     restart_count: int = 0
     ready: bool = False
-    state: ContainerState = ContainerState()
-    last_state: ContainerState = ContainerState()
-
-
-class Condition(_Base, frozen=True):
-    """A condition of a pod or a Job."""
-
-    type: str = ""
-    status: str = ""
-    reason: str = ""
-    message: str = ""
-    last_transition_time: datetime.datetime | None = None
+    state: ContainerState | None = None
+    last_state: ContainerState | None = None
 
 
 class PodStatus(_Base, frozen=True):
@@ -196,12 +202,26 @@ class PodStatus(_Base, frozen=True):
     start_time: datetime.datetime | None = None
     conditions: tuple[Condition, ...] | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None
+    init_container_statuses: tuple[ContainerStatus, ...] | None = None
+
+
+class PodContainer(_Base, frozen=True):
+    """A container of a pod's spec, by name."""
+
+    name: str = ""
+
+
+class RunningSpec(_Base, frozen=True):
+    """What is read of a pod's spec: which container is the first."""
+
+    containers: tuple[PodContainer, ...] | None = None
 
 
 class Pod(_Base, frozen=True):
-    """A pod: its spec is not kept, the template has it."""
+    """A pod as it arrives; `pods.digest` makes of it the small row that is kept."""
 
     metadata: Meta
+    spec: RunningSpec = RunningSpec()
     status: PodStatus = PodStatus()
 
 
@@ -357,12 +377,32 @@ class WatchEvent(_Base, frozen=True):
     object: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class _Name(_Base, frozen=True):
+    name: str = ""
+    namespace: str = ""
+
+
 class _NameOnly(_Base, frozen=True):
-    metadata: Meta = Meta()
+    metadata: _Name = _Name()
 
 
-Kind = TypeVar("Kind")
+class _Version(_Base, frozen=True):
+    resource_version: str = ""
+
+
+class _VersionOnly(_Base, frozen=True):
+    metadata: _Version = _Version()
+
+
+Kind = TypeVar("Kind", bound=Struct)
 _NAMES = msgspec.json.Decoder(_NameOnly)
+_VERSIONS = msgspec.json.Decoder(_VersionOnly)
+_RAW_LIST = msgspec.json.Decoder(RawList)
+
+
+class _Chunk(Struct, Generic[Kind], frozen=True):
+    metadata: ListMeta = ListMeta()
+    items: list[Kind] | None = None
 
 
 class ItemDecoder(Generic[Kind]):
@@ -370,20 +410,45 @@ class ItemDecoder(Generic[Kind]):
 
     def __init__(self, kind: type[Kind]) -> None:
         self._kind = kind.__name__
-        # Kubernetes writes nulls for empty structs here and there: strict=False does not cover those, the types do.
-        self._decoder = msgspec.json.Decoder(kind)
+        self._decoder: msgspec.json.Decoder[Kind] = msgspec.json.Decoder(kind)
+        self._chunk: msgspec.json.Decoder[_Chunk[Kind]] = msgspec.json.Decoder(_Chunk[kind])  # type: ignore[valid-type]
 
     def decode(self, raw: bytes | msgspec.Raw) -> Kind | Malformed:
         """The object, or why it is none."""
         try:
             return self._decoder.decode(raw)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return Malformed(self._kind, _name(raw), str(error))
+
+    def chunk(self, body: bytes) -> tuple[ListMeta, list[Kind | Malformed]]:
+        """A list's metadata and its items. Raises msgspec.DecodeError when `body` is no list at all.
+
+        In one pass, which takes two thirds of the time; item by item only where one of them is malformed.
+        """
+        try:
+            whole = self._chunk.decode(body)
+            return whole.metadata, list(whole.items or ())
+        except msgspec.ValidationError:
+            rough = _RAW_LIST.decode(body)
+            return rough.metadata, [self.decode(raw) for raw in rough.items or ()]
+
+
+def version_of(raw: bytes | msgspec.Raw) -> str:
+    """The resourceVersion of an object, whatever else is wrong with it; empty where it has none."""
+    try:
+        return _VERSIONS.decode(raw).metadata.resource_version
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def key_of(raw: bytes | msgspec.Raw) -> tuple[str, str]:
+    """(namespace, name) of an object, whatever else is wrong with it."""
+    try:
+        meta = _NAMES.decode(raw).metadata
+        return meta.namespace, meta.name
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "", "?"
 
 
 def _name(raw: bytes | msgspec.Raw) -> str:
-    try:
-        meta = _NAMES.decode(raw).metadata
-    except msgspec.DecodeError:
-        return "?"
-    return f"{meta.namespace}/{meta.name}".strip("/")
+    return "/".join(key_of(raw)).strip("/")

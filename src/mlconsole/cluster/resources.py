@@ -25,6 +25,8 @@ class Resource(Struct, frozen=True):
     """Whether the fleet cannot be shown without it."""
     selector: str = ""
     """Labels that are asked for, where not all objects of the kind are wanted."""
+    bookmarks: bool = True
+    """Whether a quiet watch brings bookmarks. Events are not in the API server's watch cache: none come for them."""
 
 
 class Served(Struct, frozen=True):
@@ -53,7 +55,7 @@ SLICES = Resource(
     needed=False,
 )
 ENDPOINTS = Resource("endpoints", objects.Endpoints, ("v1",), "endpoints", needed=False)
-EVENTS = Resource("events", objects.Event, ("v1",), "events", needed=False)
+EVENTS = Resource("events", objects.Event, ("v1",), "events", needed=False, bookmarks=False)
 AUTOSCALERS = Resource(
     "horizontalpodautoscalers",
     objects.Autoscaler,

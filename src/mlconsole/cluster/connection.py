@@ -1,0 +1,336 @@
+"""One connection pool to one API server, pinned to what it was opened for (I8).
+
+The kubernetes package gives configuration, credentials and the aiohttp session; requests are made on that session
+directly, because its own client reads every answer whole, twice, and builds an object per field. Everything that goes
+wrong leaves here as a `ClusterError`. Every wait has an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from mlconsole import __version__
+from mlconsole.cluster.credentials import Credentials, Identity, forget_files
+from mlconsole.cluster.errors import Answer, ClusterError, Forbidden, Invalid, NotFound, ServerError, Silent, explain
+from mlconsole.cluster.kube import load
+from mlconsole.cluster.kubeconfig import ContextInfo, contexts
+
+__all__ = ["Connection", "ContextInfo", "Identity", "Response", "contexts"]
+
+CONNECT_SECONDS = 10.0
+TIMEOUT = 15.0
+RELOAD_PAUSE = 10.0
+"""Credentials are loaded again at most this often, however many requests are refused."""
+
+Params = Mapping[str, str | int | bool]
+"""Query parameters; a bool is written `true` or `false`."""
+
+
+class Response(NamedTuple):
+    """An HTTP answer, read whole or up to a limit."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+class Connection:
+    """Requests and streams to one API server. Made by `open`, ended by `close`."""
+
+    def __init__(self, credentials: Credentials, namespace: str) -> None:
+        self._credentials = credentials
+        self._rest: Any = None
+        self._retired: list[Any] = []
+        self._reloading = asyncio.Lock()
+        self._loaded_at = float("-inf")
+        self.namespace = namespace
+        """Where to look; empty for all namespaces."""
+
+    @classmethod
+    async def open(
+        cls, context: str | None = None, namespace: str | None = None, kubeconfig: str | None = None
+    ) -> Connection:
+        """Read the configuration and make the pool. Nothing is sent yet. Raises ConfigInvalid.
+
+        `context` None is the current one, `namespace` None the context's own, empty all of them.
+        """
+        credentials = Credentials(context or None, kubeconfig)
+        await credentials.load()
+        connection = cls(credentials, credentials.namespace if namespace is None else namespace)
+        connection._make_session()
+        return connection
+
+    @property
+    def identity(self) -> Identity:
+        """Context, server, CA and user; the same for the connection's whole life."""
+        return self._credentials.identity
+
+    async def close(self) -> None:
+        """End the pool and every stream on it."""
+        rests, self._rest = [*self._retired, self._rest], None
+        self._retired.clear()
+        for rest in rests:
+            if rest is not None:
+                await rest.close()
+
+    # ---- requests
+
+    async def get(self, path: str, params: Params | None = None, timeout: float = TIMEOUT) -> bytes:
+        """The body of a GET that succeeded. Raises ClusterError."""
+        return await self.request("GET", path, params=params, timeout=timeout)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        params: Params | None = None,
+        timeout: float = TIMEOUT,
+    ) -> bytes:
+        """The body of the answer to one request that has to succeed; `body` is sent as JSON.
+
+        Raises ClusterError. A refused credential is renewed, and the request repeated, once.
+        """
+        response = await self.exchange(method, path, body, content_type, params, timeout)
+        if response.status == 401 and await self.reload():
+            response = await self.exchange(method, path, body, content_type, params, timeout)
+        if 200 <= response.status < 300:
+            return response.body
+        raise self._refusal(method, path, response)
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        params: Params | None = None,
+        timeout: float = TIMEOUT,
+        limit: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """One request, whatever the status of its answer; at most `limit` bytes of the body are read.
+
+        Raises ClusterError when there is no answer.
+        """
+        sent = {**(headers or {}), **await self._headers()}
+        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        if data is not None:
+            sent["Content-Type"] = content_type
+        try:
+            # Not aiohttp's total alone: it does not cover a proxy's handshake or a slow close.
+            async with asyncio.timeout(timeout), self._send(method, path, sent, data, params, timeout) as response:
+                received = await _read(response, limit)
+                return Response(response.status, _lower(response.headers), received)
+        except _FAILURES as error:
+            raise explain(error, self._what(method, path)) from error
+
+    async def stream(self, path: str, params: Params | None = None, read_timeout: float = 75.0) -> AsyncIterator[bytes]:
+        """The lines of an answer that does not end: a watch, a log that is followed.
+
+        The first item, sent when the server has accepted the request, is empty. Lines come without their newline, at
+        any size. Raises `Silent` when nothing came for `read_timeout` seconds, ClusterError for everything else.
+        """
+        what = f"cannot follow {_resource(path)} on {self.identity.server}"
+        sent = await self._headers()
+        try:
+            async with self._send("GET", path, sent, None, params, None, read_timeout) as response:
+                if response.status != 200:
+                    received = await _read(response, 100_000)
+                    raise self._refusal("GET", path, Response(response.status, _lower(response.headers), received))
+                _keep_alive(response)
+                yield b""
+                async for line in _lines(response.content):
+                    yield line
+        except _FAILURES as error:
+            if isinstance(error, TimeoutError):
+                raise Silent(what, f"nothing came for {read_timeout:.0f} s", "it is opened again") from error
+            raise explain(error, what) from error
+
+    async def reload(self) -> bool:
+        """Load the credentials again; False when that was done just now. Raises ConfigInvalid."""
+        async with self._reloading:
+            if time.monotonic() - self._loaded_at < RELOAD_PAUSE:
+                return False
+            self._loaded_at = time.monotonic()
+            await self._credentials.load()
+            # Streams on the old pool end by themselves; its idle connections must not keep a refused certificate.
+            self._retired.append(self._rest)
+            self._make_session()
+            while len(self._retired) > 1:
+                await self._retired.pop(0).close()
+            return True
+
+    # ---- who and where
+
+    async def whoami(self) -> str:
+        """The user as the server sees them, else as the kubeconfig names them. Raises ClusterError for no answer."""
+        for version in ("v1", "v1beta1", "v1alpha1"):
+            path = f"/apis/authentication.k8s.io/{version}/selfsubjectreviews"
+            body = {"apiVersion": f"authentication.k8s.io/{version}", "kind": "SelfSubjectReview"}
+            try:
+                data = await self.request("POST", path, body)
+                return msgspec.json.decode(data, type=_Review).status.user_info.username or self.identity.user
+            except (NotFound, Invalid):
+                continue
+            except (ServerError, Forbidden, msgspec.DecodeError):
+                break
+        return self.identity.user
+
+    async def namespace_uid(self, namespace: str) -> str:
+        """The uid of a namespace: it tells one made anew from the one planned for. Raises ClusterError."""
+        body = await self.get(f"/api/v1/namespaces/{namespace}")
+        return msgspec.json.decode(body, type=_Named).metadata.uid
+
+    # ---- inside
+
+    def _make_session(self) -> None:
+        configuration = self._credentials.configuration
+        # Python 3.13 asks more of a CA than kubectl does, and refuses many clusters' own.
+        configuration.disable_strict_ssl_verification = True
+        try:
+            self._rest = load().RESTClientObject(configuration)
+        except (OSError, ValueError) as error:
+            raise explain(error, f"cannot use the certificates of context {self.identity.context}") from error
+        finally:
+            forget_files()
+
+    async def _headers(self) -> dict[str, str]:
+        return {
+            "User-Agent": f"mlconsole/{__version__}",
+            "Accept": "application/json",
+            **await self._credentials.headers(),
+        }
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        params: Params | None,
+        total: float | None,
+        silence: float | None = None,
+    ) -> Any:
+        rest = self._rest
+        if rest is None:
+            raise ConnectionError("this connection is closed")
+        extra = {"server_hostname": rest.server_hostname} if rest.server_hostname else {}
+        return rest.pool_manager.request(
+            method,
+            self.identity.server + path,
+            headers=headers,
+            data=body,
+            params={name: _text(value) for name, value in params.items()} if params else None,
+            proxy=rest.proxy,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=silence),
+            **extra,
+        )
+
+    def _refusal(self, method: str, path: str, response: Response) -> ClusterError:
+        answer = Answer(response.status, response.body, response.headers, _VERBS.get(method, ""), _resource(path))
+        return explain(answer, self._what(method, path))
+
+    def _what(self, method: str, path: str) -> str:
+        where = path.split("?", maxsplit=1)[0]
+        return f"cannot {_VERBS.get(method, method)} {_resource(where) or where} ({where} on {self.identity.server})"
+
+
+_VERBS = {"GET": "read", "POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
+
+
+class _UserInfo(Struct):
+    username: str = ""
+
+
+class _ReviewStatus(Struct, rename="camel"):
+    user_info: _UserInfo = msgspec.field(default_factory=_UserInfo)
+
+
+class _Review(Struct):
+    status: _ReviewStatus = msgspec.field(default_factory=_ReviewStatus)
+
+
+class _Uid(Struct):
+    uid: str = ""
+
+
+class _Named(Struct):
+    metadata: _Uid = msgspec.field(default_factory=_Uid)
+
+
+_FAILURES = (OSError, TimeoutError, EOFError, ValueError, aiohttp.ClientError)
+"""What a request can end in, besides its answer."""
+
+
+def _resource(path: str) -> str:
+    """`pods` of `/api/v1/namespaces/ml/pods/x`, `deployments` of `/apis/apps/v1/deployments`."""
+    parts = [part for part in path.split("?", maxsplit=1)[0].split("/") if part]
+    parts = parts[2:] if parts[:1] == ["api"] else parts[3:]
+    if len(parts) > 2 and parts[0] == "namespaces":
+        parts = parts[2:]
+    return parts[0] if parts else ""
+
+
+def _text(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+async def _read(response: Any, limit: int | None) -> bytes:
+    if limit is None:
+        whole: bytes = await response.read()
+        return whole
+    parts, size = [], 0
+    async for chunk in response.content.iter_any():
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= limit:
+            break
+    return b"".join(parts)[:limit]
+
+
+async def _lines(content: Any) -> AsyncIterator[bytes]:
+    """Split what arrives into lines. A line may be cut anywhere, and be larger than any buffer."""
+    pending: list[bytes] = []
+    async for chunk in content.iter_any():
+        first, *rest = chunk.split(b"\n")
+        pending.append(first)
+        if not rest:
+            continue
+        yield b"".join(pending)
+        for line in rest[:-1]:
+            yield line
+        pending = [rest[-1]]
+    last = b"".join(pending)
+    if last:
+        yield last
+
+
+def _keep_alive(response: Any) -> None:
+    """Let the kernel notice a dead peer in half a minute: a watch sends nothing of its own."""
+    transport = response.connection.transport if response.connection else None
+    sock = transport.get_extra_info("socket") if transport else None
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+            option = getattr(socket, name, None)
+            if option is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
