@@ -110,7 +110,7 @@ def _colors_by_selector(
     A key of any name counts when its values are blue and green; the known keys and the configured one whatever theirs
     are. A selector of the colour alone is one for blue and green only: `version=v1` would gather the whole namespace.
     """
-    known = (hints.color_key,) if hints.color_key else KNOWN_KEYS
+    known: tuple[str, ...] = (hints.color_key,) if hints.color_key else KNOWN_KEYS
     for key in (*known, *sorted(key for key in selector if key not in known and selector[key] in COLORS)):
         if key not in selector:
             continue
@@ -141,8 +141,8 @@ def _telling_key(deployments: Sequence[objects.Deployment], hints: Hints) -> str
 
     `version` tells nothing unless its values are colours: a canary behind one Service is no incident.
     """
-    labels = {name for item in deployments for name in item.spec.template.metadata.labels or ()}
-    known = (hints.color_key,) if hints.color_key else KNOWN_KEYS
+    labels: set[str] = {name for item in deployments for name in template_labels(item)}
+    known: tuple[str, ...] = (hints.color_key,) if hints.color_key else KNOWN_KEYS
     for key in (*known, *sorted(labels.difference(known))):
         values = [_label(item, key) for item in deployments]
         different = all(values) and len(set(values)) == len(values)
@@ -152,8 +152,7 @@ def _telling_key(deployments: Sequence[objects.Deployment], hints: Hints) -> str
 
 
 def _label(deployment: objects.Deployment, key: str) -> str:
-    value: str = template_labels(deployment).get(key, "")
-    return value
+    return template_labels(deployment).get(key, "")
 
 
 # ---- the service
