@@ -8,7 +8,7 @@ from mlconsole.cluster.reflector import CHUNK
 from mlconsole.domain.services import Shape
 from mlconsole.domain.sources import Condition
 
-from .conftest import until
+from ..conftest import until
 
 
 async def test_a_blue_green_service_is_found_with_its_pods(cluster, mirror):
@@ -22,9 +22,8 @@ async def test_a_blue_green_service_is_found_with_its_pods(cluster, mirror):
     assert (blue.name, blue.ready, blue.release.version) == ("blue", 2, "12")
     assert (green.name, green.ready, green.release.version) == ("green", 2, "13")
     assert blue.release.digest == "sha256:" + "a" * 64
-    assert (await until(lambda: cache.state().condition is Condition.LIVE)) and cache.state().usable(
-        cache.state().last_contact
-    )
+    await until(lambda: cache.state().condition is Condition.LIVE)
+    assert cache.state().usable(cache.state().last_contact)
 
 
 async def test_changes_arrive_and_concern_only_their_service(cluster, mirror):
