@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import ServerError
 
 PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -67,5 +68,9 @@ async def _ask(connection: Connection, check: Check) -> Right:
         "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
     }
     data = await connection.request("POST", PATH, body=body)
-    status = msgspec.json.decode(data, type=_Review).status
+    try:
+        status = msgspec.json.decode(data, type=_Review).status
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = f"cannot read the access review of {check.verb} {check.label}"
+        raise ServerError(what, str(error), "is this an API server?") from error
     return Right(check, status.allowed, status.reason)

@@ -98,6 +98,12 @@ def _no_deployment(inventory: Inventory, namespace: str, selector: dict[str, str
 # ---- which label is the colour
 
 
+def colorless(selector: dict[str, str], hints: Hints = NO_HINTS) -> dict[str, str]:
+    """The pairs of a selector that cannot be the colour: every pod of either colour has them."""
+    known = (hints.color_key,) if hints.color_key else KNOWN_KEYS
+    return {name: value for name, value in selector.items() if name not in known and value not in COLORS}
+
+
 Groups = dict[str, list[objects.Deployment]]
 """Deployments by colour; more than one in a colour is a problem that is told."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 
-from mlconsole.cluster import writes
+from mlconsole.cluster import objects, writes
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import NotFound
 from mlconsole.domain.history import Outcome, Record
 
 COMPONENT = "mlconsole"
@@ -32,6 +33,7 @@ async def tell(connection: Connection, record: Record) -> None:
             "kind": "Service",
             "name": record.service,
             "namespace": record.namespace,
+            **await _uid(connection, record),
         },
         "type": "Normal" if fine else "Warning",
         "reason": record.kind.capitalize(),
@@ -43,6 +45,16 @@ async def tell(connection: Connection, record: Record) -> None:
         "reportingComponent": COMPONENT,
     }
     await writes.create(connection, f"/api/v1/namespaces/{record.namespace}/events", body)
+
+
+async def _uid(connection: Connection, record: Record) -> dict[str, str]:
+    """The Service's uid: `kubectl describe` shows only events that name it."""
+    try:
+        data = await connection.get(f"/api/v1/namespaces/{record.namespace}/services/{record.service}")
+    except NotFound:
+        return {}
+    found = objects.ItemDecoder(objects.Service).decode(data)
+    return {} if isinstance(found, objects.Malformed) else {"uid": found.metadata.uid}
 
 
 def _place(color: str, release: str) -> str:

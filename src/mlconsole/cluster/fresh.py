@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Struct
@@ -13,13 +14,15 @@ from msgspec import Struct
 from mlconsole.cluster import discovery, objects, resources
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.discovery import Hints
-from mlconsole.cluster.errors import Forbidden, NotFound
+from mlconsole.cluster.errors import Forbidden, NotFound, ServerError
 from mlconsole.cluster.inventory import SLICE_SERVICE, Inventory
 from mlconsole.cluster.resources import Resource, Served
 from mlconsole.domain.plans import Diff, PlanError, Write
 from mlconsole.domain.services import ModelService
 
 HASH = "pod-template-hash"
+SLICE = 100
+"""Objects taken in before other tasks get a turn."""
 
 
 class Fresh(Struct, frozen=True):
@@ -50,10 +53,11 @@ async def read(
     hints: Hints = discovery.NO_HINTS,
     base: Mapping[str, str] | None = None,
 ) -> Fresh:
-    """Read a Service and all that it stands before, in one round of parallel requests.
+    """Read a Service and all that it stands before, in one round of parallel requests, or two.
 
     `base` is what its selector was seen to be without the colour: pods are then asked for by it, which keeps the answer
-    small in a namespace of thousands; where it turns out to be no longer true, everything is read once more.
+    small in a namespace of thousands; where it turns out to be no longer true, everything is read once more. Without
+    it the Service is read first, and its pods are asked for by those of its labels that cannot be the colour.
     Raises NotFound for a Service that is not there, ClusterError when what is needed cannot be read.
     """
     kinds = await served(connection)
@@ -72,39 +76,64 @@ async def _read(
     base: Mapping[str, str] | None,
 ) -> Fresh:
     read_at = time.time()
-    service, lists = await asyncio.gather(
-        connection.get(f"/api/v1/namespaces/{namespace}/services/{name}"),
-        asyncio.gather(*(_list(connection, kind, namespace, name, base) for kind in kinds)),
+    path = f"/api/v1/namespaces/{namespace}/services/{name}"
+    pods = next(kind for kind in kinds if kind.resource is resources.PODS)
+    others = [kind for kind in kinds if kind is not pods]
+    first = asyncio.gather(
+        connection.get(path), asyncio.gather(*(_list(connection, kind, namespace, name) for kind in others))
     )
+    if base is None:
+        found, lists = await first
+        decoded = _service(found, path)
+        wanted = discovery.colorless(dict(decoded.spec.selector or {}), hints)
+        of_pods = await _list(connection, pods, namespace, name, wanted)
+    else:
+        (found, lists), of_pods = await asyncio.gather(first, _list(connection, pods, namespace, name, base))
+        decoded = _service(found, path)
     inventory = Inventory()
     inventory.has_slices = any(kind.resource is resources.SLICES for kind in kinds)
-    raw: dict[tuple[str, str], Any] = {("services", name): msgspec.json.decode(service)}
-    decoded = msgspec.json.decode(service, type=objects.Service)
     inventory.services.put(decoded)
-    for kind, items in zip(kinds, lists, strict=True):
-        _fill(inventory, kind, items, raw)
+    as_sent: dict[tuple[str, str], msgspec.Raw] = {("services", name): msgspec.Raw(found)}
+    for kind, items in zip((*others, pods), (*lists, of_pods), strict=True):
+        await _fill(inventory, kind, items, as_sent)
     described = discovery.describe(decoded, inventory, hints)
-    return Fresh(described, read_at, raw)
+    return Fresh(described, read_at, {key: msgspec.json.decode(as_sent[key]) for key in _of(described, as_sent)})
+
+
+def _service(body: bytes, path: str) -> objects.Service:
+    decoded = objects.ItemDecoder(objects.Service).decode(body)
+    if isinstance(decoded, objects.Malformed):
+        raise ServerError(f"cannot read {path}", decoded.why, "look at it with kubectl")
+    return decoded
+
+
+def _of(service: ModelService, there: Container[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The objects that are kept whole: what a write may test and replace. Not the whole namespace's."""
+    wanted = [("services", service.name), *(("deployments", color.deployment) for color in service.colors)]
+    wanted += [("replicasets", revision.replica_set) for color in service.colors for revision in color.revisions]
+    return [key for key in wanted if key in there]
+
+
+_KINDS = (
+    resources.DEPLOYMENTS,
+    resources.REPLICA_SETS,
+    resources.PODS,
+    resources.SLICES,
+    resources.AUTOSCALERS,
+)
+_served: WeakKeyDictionary[Connection, list[Served]] = WeakKeyDictionary()
 
 
 async def served(connection: Connection) -> list[Served]:
     """The kinds read here, as this cluster serves them; asked once a connection."""
-    known: list[Served] | None = connection.__dict__.get("_fresh_kinds")
+    known = _served.get(connection)
     if known is None:
-        wanted = (
-            resources.DEPLOYMENTS,
-            resources.REPLICA_SETS,
-            resources.PODS,
-            resources.SLICES,
-            resources.AUTOSCALERS,
-        )
-        known = await resources.served(connection, wanted)
-        connection.__dict__["_fresh_kinds"] = known
+        known = _served[connection] = await resources.served(connection, _KINDS)
     return known
 
 
 async def _list(
-    connection: Connection, kind: Served, namespace: str, service: str, base: Mapping[str, str] | None
+    connection: Connection, kind: Served, namespace: str, service: str, base: Mapping[str, str] | None = None
 ) -> tuple[msgspec.Raw, ...]:
     params: dict[str, str | int] = {}
     path = kind.path(namespace)
@@ -117,7 +146,7 @@ async def _list(
     items: list[msgspec.Raw] = []
     try:
         while True:
-            page = msgspec.json.decode(await connection.get(path, {**params, "limit": 500}), type=objects.RawList)
+            page = objects.raw_list(await connection.get(path, {**params, "limit": 500}), path)
             items += page.items or ()
             if not page.metadata.continue_:
                 return tuple(items)
@@ -131,16 +160,20 @@ async def _list(
 _KEPT: tuple[Resource, ...] = (resources.DEPLOYMENTS, resources.REPLICA_SETS)
 
 
-def _fill(inventory: Inventory, kind: Served, items: tuple[msgspec.Raw, ...], raw: dict[tuple[str, str], Any]) -> None:
+async def _fill(
+    inventory: Inventory, kind: Served, items: tuple[msgspec.Raw, ...], as_sent: dict[tuple[str, str], msgspec.Raw]
+) -> None:
     decoder: objects.ItemDecoder[Any] = objects.ItemDecoder(kind.resource.type)
     table = inventory.table(kind.resource.key)
-    for item in items:
+    for number, item in enumerate(items, 1):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
         decoded = decoder.decode(item)
         if isinstance(decoded, objects.Malformed):
             continue
         table.put(decoded)
         if kind.resource in _KEPT:
-            raw[kind.resource.key, decoded.metadata.name] = msgspec.json.decode(item)
+            as_sent[kind.resource.key, decoded.metadata.name] = item
 
 
 # ---- a plain service's way back

@@ -30,7 +30,9 @@ async def read(connection: Connection, namespace: str, service: str) -> Past:
         data = await connection.get(_path(namespace, config_map_name(service)))
     except NotFound:
         return Past()
-    found = msgspec.json.decode(data, type=objects.ConfigMap)
+    found = objects.ItemDecoder(objects.ConfigMap).decode(data)
+    if isinstance(found, objects.Malformed):
+        return Past(complaints=(f"ConfigMap {found.name} cannot be read: {found.why}",))
     records, complaints = decode((found.data or {}).get(KEY, ""))
     return Past(tuple(records), found.metadata.resource_version, tuple(complaints))
 

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct, field
 
+from mlconsole.cluster.errors import ServerError
+
 
 class _Base(Struct, frozen=True, rename="camel", gc=False):
     pass
@@ -431,6 +433,14 @@ class ItemDecoder(Generic[Kind]):
         except msgspec.ValidationError:
             rough = _RAW_LIST.decode(body)
             return rough.metadata, [self.decode(raw) for raw in rough.items or ()]
+
+
+def raw_list(body: bytes, what: str) -> RawList:
+    """A list whose items stay as they were sent. Raises ServerError for a body that is no list."""
+    try:
+        return _RAW_LIST.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ServerError(f"cannot read {what}", f"the answer is no list: {error}", "is this an API server?") from error
 
 
 def version_of(raw: bytes | msgspec.Raw) -> str:

@@ -5,13 +5,18 @@ Protocol: https://kubernetes.io/docs/tasks/access-application-cluster/access-clu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
+import msgspec
 from msgspec import Struct
 
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import NotFound
 
 BODY_LIMIT = 2 * 2**20
+"""Bytes of an answer that are read."""
 
 
 class Reply(Struct, frozen=True):
@@ -26,20 +31,90 @@ class Reply(Struct, frozen=True):
 async def service_get(
     connection: Connection, namespace: str, service: str, port: str, path: str, timeout: float = 5.0
 ) -> Reply:
-    """GET `path` of a Service; the API server picks one of its ready endpoints."""
-    return await _get(connection, namespace, "services", service, port, path, timeout)
+    """GET `path` of a Service; the API server picks one of its ready endpoints. Raises ClusterError for no answer."""
+    return await request(connection, "GET", namespace, "services", service, port, path, timeout=timeout)
 
 
 async def pod_get(
     connection: Connection, namespace: str, pod: str, port: str, path: str, timeout: float = 5.0
 ) -> Reply:
-    """GET `path` of one pod."""
-    return await _get(connection, namespace, "pods", pod, port, path, timeout)
+    """GET `path` of one pod, at a port's number or at the name that its container gives it."""
+    if port and not port.isdigit():
+        port = await _number(connection, namespace, pod, port)
+    return await request(connection, "GET", namespace, "pods", pod, port, path, timeout=timeout)
 
 
-async def _get(
-    connection: Connection, namespace: str, kind: str, name: str, port: str, path: str, timeout: float
+async def service_post(
+    connection: Connection, namespace: str, service: str, port: str, path: str, body: object, timeout: float = 5.0
 ) -> Reply:
+    """POST `body` as JSON to `path` of a Service."""
+    return await request(connection, "POST", namespace, "services", service, port, path, body, timeout)
+
+
+async def pod_post(
+    connection: Connection, namespace: str, pod: str, port: str, path: str, body: object, timeout: float = 5.0
+) -> Reply:
+    """POST `body` as JSON to `path` of one pod."""
+    if port and not port.isdigit():
+        port = await _number(connection, namespace, pod, port)
+    return await request(connection, "POST", namespace, "pods", pod, port, path, body, timeout)
+
+
+async def request(
+    connection: Connection,
+    method: str,
+    namespace: str,
+    kind: str,
+    name: str,
+    port: str,
+    path: str,
+    body: object = None,
+    timeout: float = 5.0,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """One request through the proxy of a `services` or `pods` object. `path` may carry a query."""
     target = f"{name}:{port}" if port else name
     url = f"/api/v1/namespaces/{quote(namespace)}/{kind}/{quote(target, safe=':')}/proxy/{path.lstrip('/')}"
-    return Reply(*await connection.exchange("GET", url, timeout=timeout, limit=BODY_LIMIT))
+    # The model server's own login is not ours: what is sent is the API server's, which takes it off on the way.
+    return Reply(*await connection.exchange(method, url, body, timeout=timeout, limit=BODY_LIMIT, headers=headers))
+
+
+# ---- named ports
+
+
+class _Port(Struct, rename="camel"):
+    container_port: int = 0
+    name: str | None = None
+
+
+class _Container(Struct):
+    ports: list[_Port] | None = None
+
+
+class _Spec(Struct):
+    containers: list[_Container] | None = None
+
+
+class _Pod(Struct):
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+_numbers: WeakKeyDictionary[Connection, dict[tuple[str, str, str], str]] = WeakKeyDictionary()
+_KEPT = 10_000
+
+
+async def _number(connection: Connection, namespace: str, pod: str, name: str) -> str:
+    """The number of a pod's named port: the proxy of a pod, other than a Service's, takes numbers only."""
+    known = _numbers.setdefault(connection, {})
+    key = (namespace, pod, name)
+    if key not in known:
+        data = await connection.get(f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}")
+        found = msgspec.json.decode(data, type=_Pod).spec.containers or []
+        numbers = (port.container_port for item in found for port in item.ports or () if port.name == name)
+        number = next(numbers, None)
+        if number is None:
+            raise NotFound(f"pod {namespace}/{pod} has no port named {name!r}", "", "correct the Service's targetPort")
+        if len(known) >= _KEPT:
+            known.clear()
+        known[key] = str(number)
+    return known[key]

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from mlconsole.cluster import objects
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import Forbidden, NotFound
+from mlconsole.cluster.errors import Forbidden, NotFound, ServerError
 
 
 class Resource(Struct, frozen=True):
@@ -109,7 +109,11 @@ async def _group_versions(connection: Connection) -> frozenset[str]:
     except (Forbidden, NotFound):
         # Discovery may be closed to this user: the versions that every supported cluster has.
         return frozenset({"v1", "apps/v1", "batch/v1", "autoscaling/v1"})
-    groups = msgspec.json.decode(data, type=_Groups).groups
+    try:
+        groups = msgspec.json.decode(data, type=_Groups).groups
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = f"cannot read /apis of {connection.identity.server}"
+        raise ServerError(what, f"the answer is no list of groups: {error}", "is this an API server?") from error
     return frozenset({"v1", *(version.groupVersion for group in groups for version in group.versions)})
 
 
@@ -127,7 +131,7 @@ async def read_all(connection: Connection, kind: Served, namespace: str, selecto
         params["labelSelector"] = selector
     while True:
         data = await connection.get(kind.path(namespace), params)
-        page = msgspec.json.decode(data, type=objects.RawList)
+        page = objects.raw_list(data, kind.path(namespace))
         items += [item for raw in page.items or () if not isinstance(item := decoder.decode(raw), objects.Malformed)]
         if not page.metadata.continue_:
             return items
