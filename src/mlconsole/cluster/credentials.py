@@ -109,7 +109,11 @@ class Credentials:
         try:
             merger = self._kube.KubeConfigMerger(os.pathsep.join(map(str, files)))
             loader = self._loader_class()(
-                config_dict=merger.config, active_context=self._context, config_persister=_Persist(merger)
+                config_dict=merger.config,
+                active_context=self._context,
+                # None: paths in a file are relative to that file.
+                config_base_path=None,
+                config_persister=_Persist(merger),
             )
             await loader.load_and_set(configuration)
         except ClusterError:
@@ -169,7 +173,8 @@ class Credentials:
     # ---- tokens
 
     def _take_token(self, configuration: Any, loader: Any) -> None:
-        self._token = configuration.api_key.get("BearerToken") or ""
+        # A token file ends with a newline, which no header may.
+        self._token = (configuration.api_key.get("BearerToken") or "").strip()
         self._expires = float("inf")
         if loader is None:
             self._expires = time.time() + REREAD
