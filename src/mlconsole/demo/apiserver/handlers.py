@@ -1,0 +1,306 @@
+"""One request to the API: parse the path, check the rights, do it, answer."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import yaml
+from aiohttp import web
+
+from mlconsole.demo.apiserver import discovery, patches, reviews, tables, watching
+from mlconsole.demo.apiserver.auth import User, forbidden
+from mlconsole.demo.apiserver.errors import ApiError, expired
+from mlconsole.demo.apiserver.faults import Faults
+from mlconsole.demo.apiserver.proxy import PodLogs, Proxy
+from mlconsole.demo.apiserver.resources import BY_PATH, VIRTUAL, Resource
+from mlconsole.demo.apiserver.store import Object, Store
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to a resource, taken apart."""
+
+    kind: Resource
+    namespace: str
+    name: str
+    subresource: str
+    rest: str
+
+
+class Api:
+    """The API over one store."""
+
+    def __init__(self, store: Store, logs: PodLogs | None, faults: Faults) -> None:
+        self._store = store
+        self._logs = logs
+        self._faults = faults
+        self.proxy = Proxy(store)
+
+    async def handle(self, request: web.Request, user: User) -> web.StreamResponse:
+        """Answer one request. Raises ApiError."""
+        path = request.path.rstrip("/") or "/"
+        if path in ("/healthz", "/livez", "/readyz"):
+            return web.Response(text="ok")
+        document = discovery.describe(path) if request.method == "GET" else None
+        if document is not None:
+            return _json(document)
+        virtual = await self._review(request, path, user)
+        if virtual is not None:
+            return virtual
+        call = parse(path)
+        if call is None:
+            raise ApiError(404, "the server could not find the requested resource")
+        self._authorize(request, call, user)
+        if call.subresource in ("proxy", "log"):
+            return await self._subresource(request, call)
+        if request.method in ("GET", "HEAD"):
+            return await self._read(request, call)
+        return await self._write(request, call, user)
+
+    def _authorize(self, request: web.Request, call: Call, user: User) -> None:
+        verb = _VERBS.get(request.method, "get" if call.name else "list")
+        if request.method == "GET" and not call.name and _is_watch(request):
+            verb = "watch"
+        if request.method == "DELETE" and not call.name:
+            verb = "deletecollection"
+        resource = f"{call.kind.plural}/{call.subresource}" if call.subresource else call.kind.plural
+        name = call.name.split(":")[1] if call.name.count(":") == 2 else call.name.split(":")[0]
+        if not user.may(verb, call.kind.group, resource, call.namespace, name):
+            raise forbidden(user, verb, call.kind.group, resource, call.namespace, name)
+
+    async def _review(self, request: web.Request, path: str, user: User) -> web.Response | None:
+        parts = path.strip("/").split("/")
+        if request.method != "POST" or len(parts) != 4 or parts[0] != "apis":
+            return None
+        found = VIRTUAL.get((f"{parts[1]}/{parts[2]}", parts[3]))
+        if found is None:
+            return None
+        return _json(reviews.answer(found[0], user, await _body(request)), 201)
+
+    # ---- reading
+
+    async def _read(self, request: web.Request, call: Call) -> web.StreamResponse:
+        if not call.name:
+            if _is_watch(request):
+                shape = self._shape(request, call.kind)
+                return await watching.watch(request, self._store, call.kind, call.namespace, self._faults, shape)
+            return self._list(request, call)
+        item = self._store.get(call.kind.key, call.namespace, call.name)
+        if call.subresource == "scale":
+            return _json(_scale(item))
+        return _json(self._shape(request, call.kind)(item))
+
+    def _shape(self, request: web.Request, kind: Resource) -> Any:
+        """How a single object is shown: as itself, as its events.k8s.io view, or as a Table for kubectl."""
+        view = _events_view if kind.group == "events.k8s.io" else _same
+        if "as=Table" in request.headers.get("Accept", ""):
+            include = request.query.get("includeObject", "Metadata")
+            return lambda item: tables.table(kind.plural, [item], item["metadata"]["resourceVersion"], include)
+        return view
+
+    def _list(self, request: web.Request, call: Call) -> web.Response:
+        query = request.query
+        items, version = self._store.list(
+            call.kind.key, call.namespace, query.get("labelSelector", ""), query.get("fieldSelector", "")
+        )
+        start, version = _continued(query.get("continue", ""), version)
+        limit = int(query.get("limit") or 0)
+        page = items[start : start + limit] if limit else items[start:]
+        meta: dict[str, Any] = {"resourceVersion": str(version)}
+        if limit and start + limit < len(items):
+            meta["continue"] = base64.urlsafe_b64encode(f"{start + limit}:{version}".encode()).decode()
+            meta["remainingItemCount"] = len(items) - start - limit
+        if "as=Table" in request.headers.get("Accept", ""):
+            document = tables.table(call.kind.plural, page, str(version), query.get("includeObject", "Metadata"))
+            document["metadata"] = meta
+            return _json(document)
+        if call.kind.group == "events.k8s.io":
+            page = [_events_view(item) for item in page]
+        return _json(
+            {
+                "kind": f"{call.kind.kind}List",
+                "apiVersion": call.kind.group_version,
+                "metadata": meta,
+                "items": page,
+            }
+        )
+
+    async def _subresource(self, request: web.Request, call: Call) -> web.StreamResponse:
+        if call.subresource == "log":
+            if self._logs is None:
+                raise ApiError(501, "there is no node that keeps logs")
+            self._store.get("pods", call.namespace, call.name)
+            tail = request.query.get("tailLines")
+            previous = request.query.get("previous") in ("true", "1")
+            text = self._logs.log(call.namespace, call.name, previous=previous, tail=int(tail) if tail else None)
+            return web.Response(body=text, content_type="text/plain")
+        if call.kind.plural == "pods":
+            address = self.proxy.pod_address(call.namespace, call.name)
+        elif call.kind.plural == "services":
+            address = self.proxy.service_address(call.namespace, call.name)
+        else:
+            raise ApiError(405, "only pods and services have a proxy")
+        return await self.proxy.forward(request, address, call.rest)
+
+    # ---- writing
+
+    async def _write(self, request: web.Request, call: Call, user: User) -> web.Response:
+        dry_run = request.query.get("dryRun") == "All"
+        manager = request.query.get("fieldManager") or user.name
+        store, kind = self._store, call.kind
+        if request.method == "DELETE":
+            return self._delete(call, await _body(request), dry_run)
+        body = await _body(request)
+        if request.method == "POST":
+            item = {**body, "metadata": {**(body.get("metadata") or {})}}
+            if kind.namespaced:
+                item["metadata"]["namespace"] = call.namespace
+            if kind.plural == "events" and kind.group:
+                item = _events_back(item)
+            return _json(store.create(kind.key, item, dry_run=dry_run, manager=manager), 201)
+        if call.subresource == "scale":
+            return self._write_scale(request, call, body, dry_run, manager)
+        if request.method == "PUT":
+            metadata = {"name": call.name, **(body.get("metadata") or {})}
+            if kind.namespaced:
+                metadata["namespace"] = call.namespace
+            item = {**body, "metadata": metadata}
+            updated = store.update(kind.key, item, subresource=call.subresource, dry_run=dry_run, manager=manager)
+            return _json(updated)
+        content_type = request.content_type
+        if content_type == patches.APPLY and store.find(kind.key, call.namespace, call.name) is None:
+            return _json(store.create(kind.key, body, dry_run=dry_run, manager=manager), 201)
+        patched = store.patch(
+            kind.key,
+            call.namespace,
+            call.name,
+            body,
+            content_type,
+            subresource=call.subresource,
+            dry_run=dry_run,
+            manager=manager,
+        )
+        return _json(self._shape(request, kind)(patched))
+
+    def _write_scale(self, request: web.Request, call: Call, body: Any, dry_run: bool, manager: str) -> web.Response:
+        item = self._store.get(call.kind.key, call.namespace, call.name)
+        scale = patches.apply(_scale(item), body, request.content_type) if request.method == "PATCH" else body
+        given = (scale.get("metadata") or {}).get("resourceVersion")
+        metadata = {**item["metadata"], "resourceVersion": given or item["metadata"]["resourceVersion"]}
+        replicas = (scale.get("spec") or {}).get("replicas", 0)
+        wanted = {**item, "metadata": metadata, "spec": {**item["spec"], "replicas": replicas}}
+        return _json(_scale(self._store.update(call.kind.key, wanted, dry_run=dry_run, manager=manager)))
+
+    def _delete(self, call: Call, options: Any, dry_run: bool) -> web.Response:
+        options = options if isinstance(options, dict) else {}
+        names = [call.name]
+        if not call.name:
+            names = [item["metadata"]["name"] for item in self._store.list(call.kind.key, call.namespace)[0]]
+        gone: Object = {}
+        for name in names:
+            gone = self._store.delete(
+                call.kind.key,
+                call.namespace,
+                name,
+                preconditions=options.get("preconditions"),
+                grace=options.get("gracePeriodSeconds"),
+                dry_run=dry_run,
+            )
+        if call.kind.plural == "pods" and call.name:
+            return _json(gone)
+        details = {"name": call.name, "group": call.kind.group, "kind": call.kind.plural}
+        return _json({"kind": "Status", "apiVersion": "v1", "status": "Success", "details": details})
+
+
+def parse(path: str) -> Call | None:
+    """Take a resource's path apart; None for one that is none."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) >= 3:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) >= 4:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and (group, version, rest[2]) in BY_PATH:
+        namespace, rest = rest[1], rest[2:]
+    kind = BY_PATH.get((group, version, rest[0]))
+    if kind is None or (kind.namespaced and not namespace and len(rest) > 1):
+        return None
+    subresource = rest[2] if len(rest) > 2 else ""
+    if subresource and subresource not in kind.subresources:
+        return None
+    return Call(kind, namespace, rest[1] if len(rest) > 1 else "", subresource, "/".join(rest[3:]))
+
+
+def _is_watch(request: web.Request) -> bool:
+    return request.query.get("watch") in ("true", "1")
+
+
+def _json(document: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")
+
+
+async def _body(request: web.Request) -> Any:
+    data = await request.read()
+    if not data:
+        return {}
+    try:
+        return yaml.safe_load(data) if "yaml" in request.content_type else msgspec.json.decode(data)
+    except (msgspec.DecodeError, yaml.YAMLError) as error:
+        raise ApiError(400, f"the body cannot be read: {error}") from error
+
+
+def _continued(token: str, version: int) -> tuple[int, int]:
+    if not token:
+        return 0, version
+    try:
+        start, _, since = base64.urlsafe_b64decode(token).decode().partition(":")
+        return int(start), int(since)
+    except ValueError as error:
+        raise expired("The provided continue parameter is too old or not one of this server's.") from error
+
+
+def _same(item: Object) -> Object:
+    return item
+
+
+def _scale(item: Object) -> Object:
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    labels = (item["spec"].get("selector") or {}).get("matchLabels") or {}
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: item["metadata"][key] for key in kept if key in item["metadata"]},
+        "spec": {"replicas": item["spec"].get("replicas", 1)},
+        "status": {
+            "replicas": (item.get("status") or {}).get("replicas", 0),
+            "selector": ",".join(f"{key}={value}" for key, value in labels.items()),
+        },
+    }
+
+
+def _events_view(item: Object) -> Object:
+    """A core Event as events.k8s.io/v1 has it."""
+    moved = {key: value for key, value in item.items() if key not in ("involvedObject", "message", "source", "count")}
+    return {
+        **moved,
+        "apiVersion": "events.k8s.io/v1",
+        "regarding": item.get("involvedObject") or {},
+        "note": item.get("message", ""),
+        "deprecatedSource": item.get("source") or {},
+        "deprecatedCount": item.get("count", 1),
+        "deprecatedFirstTimestamp": item.get("firstTimestamp"),
+        "deprecatedLastTimestamp": item.get("lastTimestamp"),
+        "eventTime": item.get("eventTime"),
+    }
+
+
+def _events_back(item: Object) -> Object:
+    moved = {key: value for key, value in item.items() if key not in ("regarding", "note")}
+    return {**moved, "involvedObject": item.get("regarding") or {}, "message": item.get("note", "")}
