@@ -9,20 +9,29 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mlconsole.demo.world import SCENARIOS, Options, World
+from mlconsole.demo.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from mlconsole.demo.world import World
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options of `mlconsole demo`."""
-    found = argparse.ArgumentParser(prog="mlconsole demo", description="An embedded world to try and to practise on.")
+def parser(parents: Sequence[argparse.ArgumentParser] = ()) -> argparse.ArgumentParser:
+    """The options of `mlconsole demo`; `parents` add the console's."""
+    found = argparse.ArgumentParser(
+        prog="mlconsole demo",
+        description="An embedded world to try and to practise on: an API server, model servers, load, a registry.",
+        parents=list(parents),
+        allow_abbrev=False,
+    )
     found.add_argument("--headless", action="store_true", help="run only the world, until SIGINT or SIGTERM")
     found.add_argument("--output", choices=("text", "json"), default="text", help="how --headless says where it is")
     found.add_argument("--scenario", choices=SCENARIOS, default="", help="what goes wrong with the live colour")
     found.add_argument("--fault-after", type=float, default=25.0, metavar="SECONDS", help="when (default: 25)")
     found.add_argument("--no-registry", action="store_true", help="no MLflow: the models are drawn, not trained")
     found.add_argument("--no-load", action="store_true", help="no requests")
-    found.add_argument("--watch-parent", type=int, metavar="FD", help="end when this file descriptor does")
+    found.add_argument("--watch-parent", type=int, metavar="FD", help=argparse.SUPPRESS)
     return found
 
 
@@ -38,6 +47,8 @@ def run(arguments: Sequence[str] | argparse.Namespace) -> int:
 
 async def headless(args: argparse.Namespace) -> int:
     """The world alone."""
+    from mlconsole.demo.world import Options, World  # heavy: the console's process has its world beside it
+
     loop, end = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end.set)

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from typing import Any
 
+from mlconsole.commands.options import chosen
+
 END = 10.0
 """Seconds that the world has to clean up."""
 
@@ -33,7 +35,7 @@ def with_console(args: argparse.Namespace) -> int:
         line = world.stdout.readline()
         if not line:
             return world.wait() or 1
-        return _open(json.loads(line))
+        return _open(json.loads(line), chosen(args))
     finally:
         os.close(ours)
         try:
@@ -50,7 +52,7 @@ def _options(args: argparse.Namespace) -> list[str]:
     return options + ["--no-registry"] * args.no_registry + ["--no-load"] * args.no_load
 
 
-def _open(facts: dict[str, Any]) -> int:
+def _open(facts: dict[str, Any], options: dict[str, Any]) -> int:
     """Run the console in this process, with the world in its environment."""
     os.environ.update(KUBECONFIG=facts["kubeconfig"], MLCONSOLE_CONFIG=facts["config"])
     if facts["tracking_uri"]:
@@ -58,5 +60,5 @@ def _open(facts: dict[str, Any]) -> int:
     os.environ.pop("PROMETHEUS_URL", None)
     launch = importlib.import_module("mlconsole.ui.launch")  # heavy: only once the world stands
 
-    code: int = launch.run([])
+    code: int = launch.run(options)
     return code

@@ -38,7 +38,6 @@ from mlconsole.demo.node.pod import NODE
 from mlconsole.demo.proxy import ServiceProxy
 from mlconsole.demo.tls import Front
 
-SCENARIOS = ("latency", "errors", "crashloop", "drift")
 START = 30.0
 """Seconds in which everything has to be ready."""
 

@@ -1,0 +1,7 @@
+"""`python -m mlconsole`."""
+
+import sys
+
+from mlconsole.cli import main
+
+sys.exit(main())

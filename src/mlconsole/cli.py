@@ -1,0 +1,106 @@
+"""The command line. One word chooses, and only what that word needs is imported: `--help` answers at once.
+
+Without a command it is the console's own start, where every millisecond is seen: the engine has to be on its way before
+Textual is imported, so nothing heavy may be imported here either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+from mlconsole import __version__
+from mlconsole.commands import options
+from mlconsole.commands.exits import EPILOG, Exit, Stop
+
+GROUPS = {
+    "try": {"demo": "an embedded world to try and to practise on, with a console on it"},
+}
+COMMANDS = [name for group in GROUPS.values() for name in group]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; what the process ends with."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without UTF-8 gets a `?`, not a traceback.
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except Stop as stop:
+        _say(f"{stop.message} ({stop.hint})" if stop.hint else stop.message)
+        return stop.code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        return _pipe_closed()
+    except Exception as error:  # the last line of defence: logged whole, told in one line
+        crash = importlib.import_module("mlconsole.commands.crash")
+        _say(crash.keep(error))
+        return Exit.FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    common = argparse.ArgumentParser(add_help=False, parents=[options.place(), options.look()], allow_abbrev=False)
+    args = parser(common).parse_args(arguments)
+    if args.command is None:
+        return _console(args)
+    if args.command not in COMMANDS:
+        near = difflib.get_close_matches(args.command, COMMANDS, 1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(COMMANDS)}"
+        raise Stop(f"there is no command `{args.command}`", hint, Exit.USAGE)
+    command = importlib.import_module(f"mlconsole.commands.{args.command}")
+    code: int = command.run(command.parser(common).parse_args(args.rest, args))
+    return code
+
+
+def _console(args: argparse.Namespace) -> int:
+    launch = importlib.import_module("mlconsole.ui.launch")
+    code: int = launch.run(options.chosen(args))
+    return code
+
+
+def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """What stands before the command; the rest is the command's own."""
+    found = argparse.ArgumentParser(
+        prog="mlconsole",
+        usage="mlconsole [OPTIONS] [COMMAND [ARGUMENTS]]",
+        description="Operate machine-learning services on Kubernetes. Without a command: open the console.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+        allow_abbrev=False,
+    )
+    found.add_argument("--version", action="version", version=f"mlconsole {__version__}")
+    found.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    found.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return found
+
+
+def _epilog() -> str:
+    lines = []
+    for title, commands in GROUPS.items():
+        lines += [f"{title}:", *(f"  {name:<10}{words}" for name, words in commands.items()), ""]
+    lines += ["`mlconsole COMMAND --help` says more. Options may stand before the command or after it.", ""]
+    return "\n".join(lines) + "\n" + EPILOG
+
+
+def _say(words: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"mlconsole: {words}\n")
+
+
+def _pipe_closed() -> int:
+    """Whoever read our output has gone (`| head`): nothing more is written, the flush at exit included."""
+    with contextlib.suppress(OSError):
+        sys.stdout.close()
+    return Exit.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
