@@ -1,4 +1,7 @@
-"""A program in a pseudo-terminal, for the benchmarks: what it paints, when, how many bytes, how much CPU and memory."""
+"""A program in a pseudo-terminal, as a user meets it: what it paints, when, how many bytes, how much CPU and memory.
+
+For the benchmarks, the end-to-end tests and the check of the README's first command.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,12 @@ class Program:
         self.started = time.perf_counter()
         self.first_paint: float | None = None
         self.count = 0
+        self._status: int | None = None
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            _size(0, columns, rows)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", **environ)
             os.execvp(command[0], command)
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def _pump(self, seconds: float) -> bool:
         if not select.select([self._fd], [], [], max(0.0, seconds))[0]:
@@ -64,15 +68,35 @@ class Program:
                 raise TimeoutError(f"no {text!r} in {seconds} s:\n" + "\n".join(self.screen.display))
         return time.perf_counter() - self.started
 
-    def run_for(self, seconds: float) -> None:
-        """Let it run."""
+    def wait_until(self, pattern: str, seconds: float) -> re.Match[str]:
+        """The match of a regular expression on the screen's text. Raises TimeoutError with the screen."""
         end = time.perf_counter() + seconds
-        while (left := end - time.perf_counter()) > 0 and self._pump(min(left, 0.05)):
-            pass
+        while (found := re.search(pattern, self.text)) is None:
+            if time.perf_counter() > end or not self._pump(0.02):
+                raise TimeoutError(f"no match of {pattern!r} in {seconds} s:\n{self.text}")
+        return found
+
+    @property
+    def text(self) -> str:
+        """The screen, a line a row."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def run_for(self, seconds: float) -> bool:
+        """Let it run; False when it has closed its terminal."""
+        end = time.perf_counter() + seconds
+        while (left := end - time.perf_counter()) > 0:
+            if not self._pump(min(left, 0.05)):
+                return False
+        return True
 
     def press(self, keys: str) -> None:
         """Type `keys`."""
         os.write(self._fd, keys.encode())
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Make the terminal another size."""
+        self.screen.resize(rows, columns)
+        _size(self._fd, columns, rows)
 
     def processes(self) -> list[psutil.Process]:
         """The program and all its children, the program first."""
@@ -98,22 +122,32 @@ class Program:
             spent[process.pid] = times.user + times.system
         return spent
 
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code (negative: the signal that ended it), or None when it has not ended within `seconds`."""
+        end = time.perf_counter() + seconds
+        while self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+            elif time.perf_counter() > end:
+                return None
+            elif not self._pump(0.02):
+                time.sleep(0.01)  # the terminal is closed, the process not yet gone
+        return self._status
+
     def close(self) -> None:
-        """End it."""
+        """End it, however it takes."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.kill(self.pid, number)
-            except ProcessLookupError:
+            if self._status is not None:
                 break
-            end = time.perf_counter() + 5
-            while time.perf_counter() < end:
-                if os.waitpid(self.pid, os.WNOHANG)[0]:
-                    os.close(self._fd)
-                    return
-                self._pump(0.02)
+            os.kill(self.pid, number)
+            self.wait(5)
         os.close(self._fd)
 
 
-def _without_private(data: bytes) -> bytes:
+def _size(fd: int, columns: int, rows: int) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+
+def _without_private(data: bytes) -> bytes:
     return re.sub(rb"\x1b\[[<=>][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p|\x1bP[^\x1b]*\x1b\\", b"", data)
