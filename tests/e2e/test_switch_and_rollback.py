@@ -1,0 +1,62 @@
+"""Switch and rollback on a real cluster under load: not one request is lost, and everything is on record."""
+
+import pytest
+
+from mlconsole.domain.history import Kind, Outcome
+from mlconsole.engine.gateway import Consent
+from mlconsole.engine.session import Session
+
+from .conftest import BLUE, DEADLINE, GREEN, NAME, within
+
+pytestmark = pytest.mark.real_cluster
+
+
+async def carry_out(session, kind):
+    """Plan, consent, execute; the record."""
+    plan = await session.plan(kind, NAME)
+    assert plan.dry_run == "accepted"
+    assert not plan.missing_rights
+    assert not plan.stopping(), plan.gates
+    steps = []
+    record = await session.execute(plan, Consent(plan.hash, reason="a test of the way there and back"), steps.append)
+    assert record.outcome is Outcome.VERIFIED, (record.message, steps)
+    return record
+
+
+async def test_the_engine_moves_the_traffic_and_moves_it_back(service, load_on, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", service.environ["XDG_STATE_HOME"])
+    async with Session.open(service.settings()) as session:
+        before = await session.detail(NAME)
+        assert before.service.live == "blue"
+        assert [color.ready for color in before.service.colors] == [2, 2]
+        await within(DEADLINE, good(session))
+
+        switched = await carry_out(session, Kind.SWITCH)
+        assert (switched.from_color, switched.to_color) == ("blue", "green")
+        assert await service.kubectl_live() == "green"
+        await within(DEADLINE, lambda: load_on.seen(GREEN, 20))
+        meter = (await session.detail(NAME)).meter
+        assert (meter.color, meter.ready) == ("blue", 2), meter
+
+        back = await carry_out(session, Kind.ROLLBACK)
+        assert (back.from_color, back.to_color) == ("green", "blue")
+        assert await service.kubectl_live() == "blue"
+    count = load_on.versions[BLUE]
+    await within(DEADLINE, lambda: load_on.seen(BLUE, count + 20))
+    await load_on.drain()
+    assert load_on.lost == []
+    outcomes = {record["id"]: (record["kind"], record["outcome"]) for record in await service.records()}
+    assert list(outcomes.values()) == [("switch", "verified"), ("rollback", "verified")]
+    assert sorted(await service.events()) == ["Rollback", "Switch"]
+    journal = (service.folder / "state" / "mlconsole" / "audit.jsonl").read_text().splitlines()
+    assert len(journal) == 4, "an intent and an outcome for each"
+
+
+def good(session):
+    """Wait until the live release has lived out its watch window: then the first switch has a way back."""
+
+    async def look():
+        plan = await session.plan(Kind.SWITCH, NAME)
+        return plan.from_good_since > 0
+
+    return look
