@@ -9,20 +9,27 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
+
+from mlconsole import configfile
+from mlconsole.configfile import ConfigError, seconds
+
+__all__ = ["ConfigError", "Loaded", "Settings", "load", "seconds"]
 
 FILE = "mlconsole.toml"
 
 
-class ConfigError(Exception):
-    """The configuration cannot be used; the text says where, what and what would be right."""
+Seconds = Annotated[float, Meta(ge=0)]
+"""A duration; the file may also write `90s`, `5m`, `1h30m`, `250ms`."""
+Pause = Annotated[float, Meta(ge=0.5)]
+"""A duration between two looks: not so short that looking is all that is done."""
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +51,7 @@ class Registry(_Table, frozen=True):
 
     tracking_uri: str | None = None
     """Default: MLFLOW_TRACKING_URI; its credentials are MLflow's own variables."""
-    refresh: float = 10.0
+    refresh: Pause = 10.0
     """Seconds between two looks."""
 
 
@@ -64,10 +71,10 @@ class Metrics(_Table, frozen=True):
 
     prometheus_url: str | None = None
     """Default: PROMETHEUS_URL."""
-    refresh: float = 5.0
+    refresh: Pause = 5.0
     scrape: bool = True
     """Scrape the pods through the API server where there is no Prometheus."""
-    range: float = 900.0
+    range: Annotated[float, Meta(ge=10)] = 900.0
     """Seconds that the charts show at first."""
     auth: Auth = Auth()
 
@@ -82,23 +89,23 @@ class Docker(_Table, frozen=True):
 class Thresholds(_Table, frozen=True):
     """From where on the live colour is sick."""
 
-    p95_seconds: float | None = None
-    error_share: float | None = 0.05
+    p95_seconds: Seconds | None = None
+    error_share: Share | None = 0.05
 
 
 class Gates(_Table, frozen=True):
     """What must hold before traffic moves to a colour."""
 
-    max_error_share: float | None = None
-    max_p95_seconds: float | None = None
+    max_error_share: Share | None = None
+    max_p95_seconds: Seconds | None = None
 
 
 class Verify(_Table, frozen=True):
     """How a model server is asked who it is."""
 
-    path: str = "/health"
+    path: Annotated[str, Meta(pattern="^/")] = "/health"
     """Answers 200, and the model's version in X-Model-Version or in JSON (`model_version`, `version`)."""
-    deadline: float = 30.0
+    deadline: Annotated[float, Meta(ge=1)] = 30.0
     """Seconds after which a switch that was not seen to arrive is unverified."""
 
 
@@ -114,9 +121,9 @@ class ServiceSettings(_Table, frozen=True):
     """PromQL by panel and statistic: `latency.p95`, `errors`, `rate`."""
     thresholds: Thresholds = Thresholds()
     gates: Gates = Gates()
-    watch_window: float = 300.0
+    watch_window: Seconds = 300.0
     """Seconds that a release must live under traffic before it is known good."""
-    keep_warm: float = 0.0
+    keep_warm: Seconds = 0.0
     """Seconds that the colour that was left is kept; 0 for no limit."""
     verify: Verify = Verify()
 
@@ -124,7 +131,8 @@ class ServiceSettings(_Table, frozen=True):
 class Environment(_Table, frozen=True):
     """A set of contexts and namespaces with rules of their own."""
 
-    name: str = ""
+    name: str = msgspec.field(default="", name="(its table's name)")
+    """Given by the table's own name, never by a key."""
     contexts: tuple[str, ...] = ("*",)
     namespaces: tuple[str, ...] = ("*",)
     production: bool = False
@@ -193,8 +201,6 @@ _FROM_OPTIONS = {
     "ascii": ("ui", "ascii"),
     "read_only": ("read_only",),
 }
-_DURATIONS = frozenset({"refresh", "range", "watch_window", "keep_warm", "deadline"})
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
@@ -203,7 +209,7 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
     `options` are the command line's, those not given absent or None. Raises ConfigError.
     """
     path = find_file(options.get("config"), environ)
-    tree, origins = _read(path) if path else ({}, {})
+    tree, origins = configfile.read(path) if path else ({}, {})
     for variable, place in _FROM_ENVIRONMENT.items():
         if environ.get(variable):
             _set(tree, place, environ[variable])
@@ -213,10 +219,13 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
         if value not in (None, False):
             _set(tree, key, value)
             origins[".".join(key)] = f"--{option.replace('_', '-')}"
+    if options.get("namespace") and not options.get("all_namespaces"):
+        _set(tree, ("cluster", "all_namespaces"), False)
+        origins["cluster.all_namespaces"] = "--namespace"
     try:
         settings = msgspec.convert(_with_defaults(tree), Settings)
     except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error), path, origins)) from error
+        raise ConfigError(_explain(*_pin(tree, error), path, origins)) from error
     return Loaded(settings, origins, path)
 
 
@@ -227,71 +236,33 @@ def find_file(given: str | None, environ: Mapping[str, str]) -> Path | None:
     """
     named = given or environ.get("MLCONSOLE_CONFIG")
     if named:
-        if not Path(named).is_file():
-            raise ConfigError(f"{named}: there is no such file; `mlconsole config init` writes one")
-        return Path(named)
+        path = Path(named).expanduser()
+        if not _is_file(path):
+            who = "--config" if given else "MLCONSOLE_CONFIG"
+            raise ConfigError(f"{named}, named by {who}: there is no such file; `mlconsole config init` writes one")
+        return path
+    return next((path for path in (Path(FILE), default_path(environ)) if _is_file(path)), None)
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """`$XDG_CONFIG_HOME/mlconsole/mlconsole.toml`."""
     home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".config")
-    candidates = (Path(FILE), Path(home) / "mlconsole" / FILE)
-    return next((path for path in candidates if path.is_file()), None)
+    return Path(home) / "mlconsole" / FILE
 
 
-def seconds(text: str) -> float:
-    """`90s`, `5m`, `1h30m`, `250ms` as seconds. Raises ValueError."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
-        raise ValueError(f"{text!r} is no duration: write 90s, 5m, 1h30m or 250ms")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _is_file(path: Path) -> bool:
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
-    places = _lines(text)
-    origins: dict[str, str] = {}
-    _walk(tree, (), path, places, origins)
-    return tree, origins
-
-
-def _walk(
-    tree: dict[str, Any], at: tuple[str, ...], path: Path, places: dict[str, int], origins: dict[str, str]
-) -> None:
-    for key, value in tree.items():
-        dotted = ".".join((*at, key))
-        if isinstance(value, dict):
-            _walk(value, (*at, key), path, places, origins)
-            continue
-        where = f"{path.name}:{places[dotted]}" if dotted in places else path.name
-        origins[dotted] = where
-        if key in _DURATIONS and isinstance(value, str):
-            try:
-                tree[key] = seconds(value)
-            except ValueError as error:
-                raise ConfigError(f"{where}: {dotted}: {error}") from error
-
-
-def _lines(text: str) -> dict[str, int]:
-    """The line of each key, as far as a look at headers and assignments tells."""
-    found: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[([^\[\]]+)\]", line)
-        assignment = re.match(r"\s*([\w.\"'/-]+)\s*=", line)
-        if header:
-            table = re.sub(r"[\"' ]", "", header[1])
-        elif assignment:
-            key = re.sub(r"[\"']", "", assignment[1])
-            found.setdefault(f"{table}.{key}".strip("."), number)
-    return found
+        return path.is_file()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be looked for: {error.strerror}") from error
 
 
 def _set(tree: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
     for part in key[:-1]:
-        tree = tree.setdefault(part, {})
+        inner = tree.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return  # not a table: that is the error to tell
+        tree = inner
     tree[key[-1]] = value
 
 
@@ -312,38 +283,78 @@ def _under(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _pin(tree: Mapping[str, Any], error: msgspec.ValidationError) -> tuple[str, str]:
+    """(the table, msgspec's words) of the first thing wrong. msgspec alone does not say in which of several tables."""
+    for section, kind in (("environments", Environment), ("services", ServiceSettings)):
+        tables = tree.get(section)
+        for name, table in tables.items() if isinstance(tables, dict) else ():
+            try:
+                msgspec.convert(table, kind)
+            except msgspec.ValidationError as found:
+                return f"{section}.{name}", str(found)
+    return "", str(error)
+
+
 _TABLES: dict[str, type[Struct]] = {
+    "": Settings,
     "cluster": Cluster,
     "registry": Registry,
     "metrics": Metrics,
     "metrics.auth": Auth,
     "docker": Docker,
     "ui": Ui,
-    "environments[...]": Environment,
-    "defaults": ServiceSettings,
-    "services[...]": ServiceSettings,
 }
-for _owner in ("defaults", "services[...]"):
-    _TABLES |= {f"{_owner}.thresholds": Thresholds, f"{_owner}.gates": Gates, f"{_owner}.verify": Verify}
 
 
-def _explain(message: str, path: Path | None, origins: Mapping[str, str]) -> str:
-    """The message of msgspec with the place in the file and what would be right."""
-    unknown = re.match(r"Object contains unknown field `(.+?)`(?: - at `\$\.?(.*)`)?", message)
-    at = re.search(r" - at `\$\.?(.*)`", message)
-    table = (unknown[2] if unknown else at[1] if at else "") or ""
+_INNER = {"thresholds": Thresholds, "gates": Gates, "verify": Verify}
+
+
+def _table(table: str, inner: str) -> type[Struct]:
+    """The type of a table: `inner` is its path under `table`, which is one environment or one service, or nothing."""
+    if table:
+        of_one = Environment if table.startswith("environments.") else ServiceSettings
+        return _INNER.get(inner, of_one)
+    if inner.startswith("defaults"):
+        return _INNER.get(inner.partition(".")[2], ServiceSettings)
+    return _TABLES.get(inner, Settings)
+
+
+def _explain(table: str, message: str, path: Path | None, origins: Mapping[str, str]) -> str:
+    """The message of msgspec with the place in the file and what would be right. `table` is what `message` is about."""
+    what, _, at = message.partition(" - at `$")
+    inner = re.sub(r"\[[^]]*\]", "", at.rstrip("`")).strip(".")
+    dotted = ".".join(part for part in (table, inner) if part)
+    unknown = re.match(r"Object contains unknown field `(.+)`", what)
     if unknown:
-        known = _TABLES.get(table, Settings).__struct_fields__
+        known = [name for name in _table(table, inner).__struct_encode_fields__ if name.isidentifier()]
         near = difflib.get_close_matches(unknown[1], known, 1)
-        dotted = f"{table}.{unknown[1]}".strip(".")
+        key = ".".join(part for part in (dotted, unknown[1]) if part)
         right = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
-        return f"{_where(dotted, path, origins)}: unknown key `{dotted}`; {right}"
-    return f"{_where(table, path, origins)}: `{table}`: {message.partition(' - at ')[0]}"
+        return f"{_where(key, path, origins)}: unknown key `{key}`; {right}"
+    return f"{_where(dotted, path, origins)}: `{dotted}`: {_plainly(what)}"
+
+
+_KINDS = {
+    "object": "a table",
+    "array": "a list",
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+}
+
+
+def _plainly(what: str) -> str:
+    """What msgspec says, in the words of the file: `expected true or false, got text`."""
+    if "matching regex '^/'" in what:
+        return "expected a path that begins with /"
+    what = re.sub(r" \| null|null \| ", "", what.replace("Expected", "expected"))
+    return re.sub(r"`(\w+)`", lambda kind: _KINDS.get(kind[1], kind[1]), what)
 
 
 def _where(dotted: str, path: Path | None, origins: Mapping[str, str]) -> str:
-    pattern = re.escape(dotted).replace(re.escape("[...]"), r"\.[^.]+")
+    """Where a key, or the first one under it, was said."""
     for key, origin in origins.items():
-        if re.fullmatch(pattern, key):
+        if key == dotted or key.startswith(dotted + "."):
             return origin
     return path.name if path else "command line"
