@@ -18,6 +18,18 @@ from mlconsole.commands import options
 from mlconsole.commands.exits import EPILOG, Exit, Stop
 
 GROUPS = {
+    "look": {
+        "status": "how the model services are, or all about one of them",
+    },
+    "act": {
+        "switch": "move a service's traffic to its other colour",
+        "rollback": "move it back to the last release that was live and good",
+    },
+    "set up": {
+        "config": "write a configuration (init), or say what is in force and why (show)",
+        "doctor": "check every connection and every permission",
+        "rbac": "print the Kubernetes rules that the console needs",
+    },
     "try": {"demo": "an embedded world to try and to practise on, with a console on it"},
 }
 COMMANDS = [name for group in GROUPS.values() for name in group]

@@ -306,7 +306,7 @@ _TABLES: dict[str, type[Struct]] = {
 }
 
 
-_INNER = {"thresholds": Thresholds, "gates": Gates, "verify": Verify}
+_INNER: dict[str, type[Struct]] = {"thresholds": Thresholds, "gates": Gates, "verify": Verify}
 
 
 def _table(table: str, inner: str) -> type[Struct]:

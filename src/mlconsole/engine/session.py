@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from mlconsole.cluster import fresh, history, resources
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.discovery import Hints, describe, is_candidate
-from mlconsole.cluster.errors import ClusterError
+from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Record
@@ -42,11 +43,12 @@ READ_SECONDS = 60.0
 class Session:
     """An open connection with its planner and gateway. Made by `Session.open`."""
 
-    def __init__(self, connection: Connection, settings: Settings, glances: Sequence[Glance] = ()) -> None:
+    def __init__(self, connection: Connection, settings: Settings) -> None:
         self.connection = connection
+        self.glances: Mapping[str, Sequence[Glance]] = {}
+        """The figures by service key, for whoever asks for them to put here; none are unknown."""
         self._settings = settings
-        self._glances = glances
-        self._planner = Planner(connection, settings, lambda _: self._glances)
+        self._planner = Planner(connection, settings, self._glances)
         self._gateway = Gateway(connection, settings, Journal(default_path(os.environ)))
 
     @classmethod
@@ -66,16 +68,21 @@ class Session:
         namespace, _, name = service.rpartition("/")
         return namespace or self.connection.namespace or "default", name
 
-    async def services(self) -> list[FleetRow]:
-        """Every service of the namespace (or all), read now. Raises ClusterError, TimeoutError."""
+    async def services(self) -> list[ModelService]:
+        """Every service of the namespace (or all) that is not hidden, read now. Raises ClusterError, TimeoutError."""
         async with asyncio.timeout(READ_SECONDS):
             inventory = await self._inventory()
-        rows = [
-            self._row(describe(item, inventory, self._hints(item.metadata.namespace, item.metadata.name)))
+        found = [
+            describe(item, inventory, self._hints(item.metadata.namespace, item.metadata.name))
             for item in inventory.services.all()
-            if is_candidate(item)
+            if is_candidate(item) and not self._settings.service(item.metadata.namespace, item.metadata.name).hidden
         ]
-        return sorted((row for row in rows if row is not None), key=lambda row: row.service.key)
+        return sorted(found, key=lambda service: service.key)
+
+    def row(self, service: ModelService) -> FleetRow:
+        """A service in one line, with what is known of its figures."""
+        settings = self._settings.service(service.namespace, service.name)
+        return view.fleet_row(service, self._glances(service.key), settings)
 
     async def detail(self, service: str) -> Detail:
         """Everything about one service but what the registry and the metrics say. Raises ClusterError, TimeoutError."""
@@ -86,7 +93,7 @@ class Session:
             records, problem = await self._history(namespace, name)
         return view.detail(
             read.service,
-            self._glances,
+            self._glances(read.service.key),
             settings,
             records,
             model=None,
@@ -107,25 +114,30 @@ class Session:
         """Carry out a plan. Raises PlanError, ClusterError."""
         return await self._gateway.execute(plan, consent, report)
 
+    def _glances(self, key: str) -> Sequence[Glance]:
+        return self.glances.get(key, ())
+
     def _hints(self, namespace: str, name: str) -> Hints:
         return hints_of(self._settings.service(namespace, name))
-
-    def _row(self, service: ModelService) -> FleetRow | None:
-        settings = self._settings.service(service.namespace, service.name)
-        return None if settings.hidden else view.fleet_row(service, self._glances, settings)
 
     async def _inventory(self) -> Inventory:
         inventory = Inventory()
         kinds = await resources.served(self.connection, READ)
         inventory.has_slices = any(kind.resource is resources.SLICES for kind in kinds)
-        lists = await asyncio.gather(
-            *(resources.read_all(self.connection, kind, self.connection.namespace) for kind in kinds)
-        )
+        lists = await asyncio.gather(*(self._read(kind) for kind in kinds))
         for kind, items in zip(kinds, lists, strict=True):
             table = inventory.table(kind.resource.key)
             for item in items:
                 table.put(item)
         return inventory
+
+    async def _read(self, kind: resources.Served) -> list[Any]:
+        try:
+            return await resources.read_all(self.connection, kind, self.connection.namespace)
+        except (Forbidden, NotFound):
+            if kind.resource.needed:
+                raise
+            return []
 
     async def _history(self, namespace: str, name: str) -> tuple[tuple[Record, ...], str]:
         try:

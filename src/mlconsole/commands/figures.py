@@ -1,0 +1,82 @@
+"""Figures for one look: what the metrics feed knows after it had a moment, or the words why it knows nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from mlconsole.cluster import proxy
+from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import Unreachable
+from mlconsole.config import Settings
+from mlconsole.domain.services import ModelService
+from mlconsole.domain.sources import Condition
+from mlconsole.domain.telemetry import Glance
+from mlconsole.engine.offload import Offload
+from mlconsole.metrics.feed import MetricsFeed
+
+PATIENCE = 20.0
+"""Seconds in which every service has to have its figures: two scrapes, or the first query of a cold worker."""
+SCRAPE_SECONDS = 4.0
+
+
+class Figures(Struct, frozen=True):
+    """What is known."""
+
+    source: str
+    """`prometheus`, `scrape`, or why there is nothing."""
+    glances: Mapping[str, Sequence[Glance]] = {}
+
+    def of(self, service: ModelService) -> Sequence[Glance]:
+        """The figures of a service's colours."""
+        return self.glances.get(service.key, ())
+
+
+async def ask(connection: Connection, settings: Settings, services: Sequence[ModelService], *, wanted: bool) -> Figures:
+    """The figures of `services`, as many as come in time. Never raises for what a source answers."""
+    if not wanted:
+        return Figures("not asked: --figures does")
+    if not settings.metrics.prometheus_url and not settings.metrics.scrape:
+        return Figures("no source: set metrics.prometheus_url or metrics.scrape")
+    changed = asyncio.Event()
+    offload = Offload()
+
+    async def fetch(namespace: str, pod: str, port: str, path: str) -> bytes:
+        reply = await proxy.pod_get(connection, namespace, pod, port, path, SCRAPE_SECONDS)
+        if reply.status != 200:
+            raise Unreachable(f"pod {pod} gave no metrics", f"{path} answered {reply.status}")
+        return reply.body
+
+    feed = MetricsFeed(settings, offload, fetch, lambda _: changed.set())
+    feed.start()
+    try:
+        feed.fleet(services)
+        await _patiently(feed, services, changed)
+        state = feed.state
+        glances = {service.key: feed.glances(service.key) for service in services}
+    finally:
+        await feed.stop()
+        await offload.close()
+    name = "prometheus" if state.name == "prom" else "scrape"
+    return Figures(name if any(map(_known, glances.values())) else state.message or f"{name}: no figures", glances)
+
+
+async def _patiently(feed: MetricsFeed, services: Sequence[ModelService], changed: asyncio.Event) -> None:
+    """Wait until every service that runs has figures, the source is down, or patience ends."""
+    running = [service.key for service in services if any(color.ready for color in service.colors)]
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not all(_known(feed.glances(key)) for key in running) and feed.state.condition not in _HOPELESS:
+                changed.clear()
+                await asyncio.wait_for(changed.wait(), PATIENCE)
+    except TimeoutError:
+        return  # what came is what there is
+
+
+_HOPELESS = (Condition.DOWN, Condition.DENIED, Condition.OFF)
+
+
+def _known(glances: Sequence[Glance]) -> bool:
+    return any(glance.requests_per_second is not None for glance in glances)

@@ -1,0 +1,72 @@
+"""`mlconsole status [SERVICE]`: how the model services are, read once."""
+
+from __future__ import annotations
+
+import argparse
+
+from mlconsole.commands import figures, statuspage
+from mlconsole.commands.exits import EPILOG, Exit
+from mlconsole.commands.page import Page
+from mlconsole.commands.running import add_output, complete, failures, settings, write_json
+from mlconsole.commands.statusjson import detail_json, service_json
+from mlconsole.config import Settings
+from mlconsole.engine.session import Session
+
+_JSON = """\
+with --output json:
+  context, namespace (empty: all), server, figures (where they are from, or why there are none)
+  services: a list of
+    service, namespace, name, shape, health (bad, warn, unknown, ok), headline, live (a colour), color_key, problems,
+    colors: a list of color, deployment, live, ready, wish, model, version, run_id, image, digest, git_sha, problems,
+      requests_per_second, error_share, p50, p95, p99 (seconds; null where unknown)
+  with SERVICE also, in its one service:
+    chain: a list of name, value, verdict (PASS, FAIL, UNKNOWN), source, why
+    rollback: health, words, color, version, ready, wish, verified_at, expected_seconds
+    history: a list, newest first, of id, kind, at, user, reason, from, to, outcome, message
+    history_problem: why the history could not be read, or empty
+
+"""
+
+
+def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """What it takes."""
+    found = argparse.ArgumentParser(
+        prog="mlconsole status",
+        description="How the model services of a namespace are, or all about one of them. Changes nothing.",
+        epilog=_JSON + EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+        allow_abbrev=False,
+    )
+    found.add_argument("service", nargs="?", metavar="SERVICE", help="NAME or NAMESPACE/NAME (default: all of them)")
+    found.add_argument("--figures", action="store_true", help="ask for rates and latencies too: some seconds more")
+    add_output(found)
+    return found
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; 0 whenever the cluster could be read, however its services are."""
+    with failures(args):
+        return complete(lambda: _run(args, settings(args).settings))
+
+
+async def _run(args: argparse.Namespace, config: Settings) -> int:
+    async with Session.open(config) as session:
+        services = [(await session.detail(args.service)).service] if args.service else await session.services()
+        known = await figures.ask(session.connection, config, services, wanted=args.figures)
+        session.glances = known.glances
+        rows = [] if args.service else [session.row(service) for service in services]
+        detail = await session.detail(args.service) if args.service else None
+        place = {
+            "context": session.connection.identity.context,
+            "namespace": session.connection.namespace,
+            "server": session.connection.identity.server,
+        }
+    if args.output == "json":
+        found = [service_json(row.service, row.health, row.headline, known.of(row.service)) for row in rows]
+        write_json({**place, "figures": known.source, "services": [detail_json(detail)] if detail else found})
+    elif detail:
+        statuspage.show_detail(Page(), detail, known)
+    else:
+        statuspage.show_fleet(Page(), rows, known, place)
+    return Exit.DONE
