@@ -1,4 +1,4 @@
-"""The sources beside the cluster, as the engine uses them: the registry's feed and the metrics' feed, side by side."""
+"""The sources beside the cluster, as the engine uses them: the registry's feed, the metrics' and Docker's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.engine import protocol
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.scope import Scope
+from mlconsole.images.engine import DockerFeed
 from mlconsole.metrics.feed import MetricsFeed
 from mlconsole.registry.feed import RegistryFeed
 
@@ -21,7 +22,7 @@ SCRAPE_SECONDS = 4.0
 
 
 class Feeds:
-    """Starts, steers and asks both feeds. `wake` is called after every change."""
+    """Starts, steers and asks the feeds. `wake` is called after every change."""
 
     def __init__(self, settings: Settings, wake: Callable[[], None], scope: Callable[[], Scope | None]) -> None:
         self._wake = wake
@@ -30,26 +31,30 @@ class Feeds:
         self._offload = Offload()
         self._registry = RegistryFeed(settings.registry, self._offload, wake)
         self._metrics = MetricsFeed(settings, self._offload, self._fetch, self._figures_changed)
+        self._docker = DockerFeed(settings.docker, self._offload, wake)
 
     def start(self) -> None:
         """Begin to read."""
         self._registry.start()
         self._metrics.start()
+        self._docker.start()
 
     async def stop(self) -> None:
-        """End both feeds and the worker."""
+        """End the feeds and the worker."""
         await self._registry.stop()
         await self._metrics.stop()
+        await self._docker.stop()
         await self._offload.close()
 
     def states(self) -> tuple[SourceState, ...]:
         """The state of every source beside the cluster."""
-        return (self._metrics.state, self._registry.state)
+        return (self._metrics.state, self._registry.state, self._docker.state)
 
     def reconnect(self) -> None:
         """Try again now."""
         self._registry.reconnect()
         self._metrics.reconnect()
+        self._docker.reconnect()
 
     # ---- what is looked at
 

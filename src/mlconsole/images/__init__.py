@@ -1,0 +1,1 @@
+"""The Docker Engine: whether it answers, and as what."""
