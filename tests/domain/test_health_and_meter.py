@@ -39,7 +39,7 @@ def test_health(service, glance, health, words):
 
 
 def meter(service=SERVICE, good=GOOD, records=(), allowed=True, keep_warm=0.0):
-    return read_meter(service, good, records, allowed=allowed, round_trip=0.1, keep_warm=keep_warm)
+    return read_meter(service, [good] if good else [], records, allowed=allowed, round_trip=0.1, keep_warm=keep_warm)
 
 
 def test_a_warm_way_back_is_green_and_says_everything():

@@ -6,6 +6,7 @@ from mlconsole.domain.history import (
     Kind,
     Outcome,
     Record,
+    bounded,
     decode,
     encode,
     is_bad,
@@ -132,4 +133,5 @@ def test_what_is_written_is_read_again_and_bounded(steps):
     records = history(steps)
     again, complaints = decode(encode(records))
     assert complaints == []
-    assert again == merge(records)[-KEEP:]
+    assert again == bounded(merge(records))
+    assert len(again) == min(KEEP, len(records))

@@ -53,6 +53,8 @@ class Connection:
         self._retired: list[Any] = []
         self._reloading = asyncio.Lock()
         self._loaded_at = float("-inf")
+        self._reviews: tuple[str, ...] = ("v1", "v1beta1", "v1alpha1")
+        """Versions of the question who we are that this server may still know."""
         self.namespace = namespace
         """Where to look; empty for all namespaces."""
 
@@ -176,14 +178,16 @@ class Connection:
 
     async def whoami(self) -> str:
         """The user as the server sees them, else as the kubeconfig names them. Raises ClusterError for no answer."""
-        for version in ("v1", "v1beta1", "v1alpha1"):
+        while self._reviews:
+            version = self._reviews[0]
             path = f"/apis/authentication.k8s.io/{version}/selfsubjectreviews"
             body = {"apiVersion": f"authentication.k8s.io/{version}", "kind": "SelfSubjectReview"}
             try:
                 data = await self.request("POST", path, body)
                 return msgspec.json.decode(data, type=_Review).status.user_info.username or self.identity.user
             except (NotFound, Invalid):
-                continue
+                # Not served here: not asked for again.
+                self._reviews = self._reviews[1:] if self._reviews[:1] == (version,) else self._reviews
             except (ServerError, Forbidden, msgspec.DecodeError):
                 break
         return self.identity.user

@@ -38,6 +38,13 @@ class Fresh(Struct, frozen=True):
         found = self.raw.get((resource, name))
         return str(found["metadata"].get("uid", "")) if found else ""
 
+    def meets(self, write: Write) -> bool:
+        """Whether everything that `write` was planned on is still so."""
+        found = self.raw.get((write.resource, write.name))
+        return found is not None and all(
+            _at(found, step["path"]) == step["value"] for step in write.patch if step["op"] == "test"
+        )
+
     def has(self, write: Write) -> bool:
         """Whether everything that `write` puts in place is in place."""
         found = self.raw.get((write.resource, write.name))

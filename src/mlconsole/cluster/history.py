@@ -10,7 +10,7 @@ from msgspec import Struct
 from mlconsole.cluster import objects, writes
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Conflict, NotFound
-from mlconsole.domain.history import Record, config_map_name, decode, encode
+from mlconsole.domain.history import Record, config_map_name, decode, encode, foreign_lines
 
 KEY = "records"
 TRIES = 4
@@ -22,6 +22,13 @@ class Past(Struct, frozen=True):
     records: tuple[Record, ...] = ()
     resource_version: str = ""
     complaints: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    """Lines that are no record to this version; they are written back as they are."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the records could be read at all; a line that could not is in `complaints` too."""
+        return bool(self.resource_version) or not self.complaints
 
 
 async def read(connection: Connection, namespace: str, service: str) -> Past:
@@ -33,8 +40,13 @@ async def read(connection: Connection, namespace: str, service: str) -> Past:
     found = objects.ItemDecoder(objects.ConfigMap).decode(data)
     if isinstance(found, objects.Malformed):
         return Past(complaints=(f"ConfigMap {found.name} cannot be read: {found.why}",))
-    records, complaints = decode((found.data or {}).get(KEY, ""))
-    return Past(tuple(records), found.metadata.resource_version, tuple(complaints))
+    return _past(found)
+
+
+def _past(found: objects.ConfigMap) -> Past:
+    text = (found.data or {}).get(KEY, "")
+    records, complaints = decode(text)
+    return Past(tuple(records), found.metadata.resource_version, tuple(complaints), tuple(foreign_lines(text)))
 
 
 async def append(connection: Connection, record: Record, past: Past) -> Past:
@@ -62,13 +74,13 @@ async def _write(connection: Connection, record: Record, past: Past) -> Past:
     }
     if past.resource_version:
         metadata["resourceVersion"] = past.resource_version
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: encode(records)}}
+    data = {KEY: encode(records, foreign=past.foreign)}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     if past.resource_version:
-        data = await writes.replace(connection, _path(record.namespace, name), body)
+        written = await writes.replace(connection, _path(record.namespace, name), body)
     else:
-        data = await writes.create(connection, _path(record.namespace, ""), body)
-    written = msgspec.json.decode(data, type=objects.ConfigMap)
-    return Past(tuple(decode((written.data or {}).get(KEY, ""))[0]), written.metadata.resource_version)
+        written = await writes.create(connection, _path(record.namespace, ""), body)
+    return _past(msgspec.json.decode(written, type=objects.ConfigMap))
 
 
 def _path(namespace: str, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from mlconsole.domain.services import Health, ModelService, Shape
+from mlconsole.domain.services import Color, Health, ModelService, Shape
 from mlconsole.domain.telemetry import Glance
 
 ORDER = {Health.BAD: 0, Health.WARN: 1, Health.UNKNOWN: 2, Health.OK: 3}
@@ -26,19 +26,32 @@ def judge(service: ModelService, live: Glance | None, limits: Thresholds) -> tup
     color = service.live_color
     if service.shape is Shape.MALFORMED or color is None:
         return Health.UNKNOWN, _first(service.problems) or "not a model service"
-    if color.ready == 0 and color.wish > 0:
-        return Health.BAD, _first(color.problems) or "no pod is ready"
-    sick = _figures(live, limits)
+    sick = _dead(color) or _figures(live, limits)
     if sick:
         return Health.BAD, sick
-    if color.wish == 0:
-        return Health.WARN, f"{color.name or color.deployment} is scaled to 0"
-    if color.ready < color.wish or color.problems:
-        return Health.WARN, _first(color.problems) or f"{color.ready}/{color.wish} ready"
-    idle = service.idle_color
+    short = _short(color) or _idle(service.idle_color)
+    return (Health.WARN, short) if short else (Health.OK, _first(service.problems))
+
+
+def _dead(live: Color) -> str:
+    """Why the live colour answers nobody."""
+    return (_first(live.problems) or "no pod is ready") if live.ready == 0 and live.wish > 0 else ""
+
+
+def _short(live: Color) -> str:
+    """What the live colour lacks."""
+    if live.wish == 0:
+        return f"{live.name or live.deployment} is scaled to 0"
+    if live.ready < live.wish or live.problems:
+        return _first(live.problems) or f"{live.ready}/{live.wish} ready"
+    return ""
+
+
+def _idle(idle: Color | None) -> str:
+    """What the colour to go back to lacks, unless it is scaled down on purpose."""
     if idle is not None and idle.wish and (idle.ready < idle.wish or idle.problems):
-        return Health.WARN, f"idle {idle.name}: {_first(idle.problems) or f'{idle.ready}/{idle.wish} ready'}"
-    return Health.OK, _first(service.problems)
+        return f"idle {idle.name}: {_first(idle.problems) or f'{idle.ready}/{idle.wish} ready'}"
+    return ""
 
 
 def _figures(live: Glance | None, limits: Thresholds) -> str:

@@ -17,6 +17,8 @@ from mlconsole.domain.services import Release
 
 KEEP = 50
 """Operations kept per service."""
+LINE_LIMIT = 8_000
+"""Characters of a line that is kept without being understood."""
 
 
 def config_map_name(service: str) -> str:
@@ -71,32 +73,62 @@ class Record(Struct, frozen=True, omit_defaults=True):
     Service, ready for longer than the watch window; 0 if it was not. It gives the first switch ever a way back."""
     waived: tuple[str, ...] = ()
     """Names of the gates that were waived, the reason being `reason`."""
+    from_revision: int = 0
+    """The Deployment's revision that a plain service left; 0 where colours were moved between."""
+    to_revision: int = 0
 
 
-def encode(records: Sequence[Record], keep: int = KEEP) -> str:
-    """Write records one JSON object a line, merged and bounded to the newest `keep`."""
-    return "".join(msgspec.json.encode(record).decode() + "\n" for record in merge(records)[-keep:])
+def encode(records: Sequence[Record], keep: int = KEEP, foreign: Sequence[str] = ()) -> str:
+    """Write records one JSON object a line, merged and bounded to `keep`, after `foreign` lines as they are."""
+    lines = [*foreign[-keep:], *(msgspec.json.encode(record).decode() for record in bounded(merge(records), keep))]
+    return "".join(line + "\n" for line in lines)
+
+
+def bounded(records: Sequence[Record], keep: int = KEEP) -> list[Record]:
+    """At most `keep` records: what changed nothing goes first, then the oldest, so that no verdict is pushed out."""
+    surplus = max(0, len(records) - keep)
+    idle = {record.id for record in [item for item in records if item.outcome is Outcome.FAILED][:surplus]}
+    kept = [record for record in records if record.id not in idle]
+    return kept[max(0, len(kept) - keep) :]
 
 
 def decode(text: str) -> tuple[list[Record], list[str]]:
     """Read records; a line that is not one is returned as a complaint, never dropped silently."""
     records, complaints = [], []
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            records.append(msgspec.json.decode(line, type=Record))
-        except msgspec.DecodeError as error:
-            complaints.append(f"history line {number}: {error}")
+        found = _record(line)
+        if isinstance(found, str):
+            complaints.append(f"history line {number}: {found}")
+        elif found is not None:
+            records.append(found)
     return merge(records), complaints
 
 
+def foreign_lines(text: str) -> list[str]:
+    """The lines that are no record to this version: a newer one may have written them, so they are not ours to drop."""
+    return [line[:LINE_LIMIT] for line in text.splitlines() if isinstance(_record(line), str)]
+
+
+def _record(line: str) -> Record | str | None:
+    """The record in a line, why it is none, or None for an empty line."""
+    if not line.strip():
+        return None
+    try:
+        return msgspec.json.decode(line, type=Record)
+    except msgspec.DecodeError as error:
+        return str(error)
+
+
 def merge(records: Iterable[Record]) -> list[Record]:
-    """One record an operation, the later line winning, ordered by when it began."""
+    """One record an operation, the later line winning, in the order in which they were begun.
+
+    That is the order of the lines, which the ConfigMap's compare-and-swap makes the same for everyone; by the clocks
+    of two bastions a rollback could come to stand before the switch that it undid.
+    """
     latest: dict[str, Record] = {}
     for record in records:
         latest[record.id] = record
-    return sorted(latest.values(), key=lambda record: (record.at, record.id))
+    return list(latest.values())
 
 
 class Good(Struct, frozen=True):
@@ -112,17 +144,28 @@ class Good(Struct, frozen=True):
 def is_bad(release: Release, records: Sequence[Record]) -> bool:
     """Whether the last word on `release` is that traffic was rolled back from it (I16).
 
-    A later verified switch to it, which took a person's reason, lifts the verdict.
+    A rollback counts from its intent on: who began it had seen enough, and a console that was killed on the way must
+    not make the release good again. A later verified switch to it, which took a person's reason, lifts the verdict.
     """
     bad = False
     for record in records:
-        if record.outcome not in (Outcome.VERIFIED, Outcome.UNVERIFIED):
-            continue
-        if record.kind is Kind.ROLLBACK and record.from_release.same_as(release):
-            bad = True
+        if record.kind is Kind.ROLLBACK and record.outcome is not Outcome.FAILED:
+            bad = bad or (record.from_release.same_as(release) and not record.to_release.same_as(release))
         elif record.kind is Kind.SWITCH and record.outcome is Outcome.VERIFIED and record.to_release.same_as(release):
             bad = False
     return bad
+
+
+def is_bad_revision(number: int, records: Sequence[Record]) -> bool:
+    """Whether a plain service was rolled back from this revision of its Deployment.
+
+    A revision that is brought up again gets a new number, so that the old one is never praised by mistake.
+    """
+    return any(
+        record.kind is Kind.ROLLBACK and record.outcome is not Outcome.FAILED and record.from_revision == number
+        for record in records
+        if record.from_revision
+    )
 
 
 def last_known_good(records: Sequence[Record], now: float, watch_seconds: float, live: Release | None) -> Good | None:
@@ -131,21 +174,30 @@ def last_known_good(records: Sequence[Record], now: float, watch_seconds: float,
     The release that is live now does not count: the question is where to go back to.
     `watch_seconds` is the watch window's length; a release that traffic left within it, by whatever way, never counts.
     """
-    candidates = [
-        good for good in verified_good(records, now, watch_seconds) if not (live and good.release.same_as(live))
-    ]
-    return max(candidates, key=lambda good: good.left_at or now, default=None)
+    return next(iter(known_good(records, now, watch_seconds, live)), None)
+
+
+def known_good(records: Sequence[Record], now: float, watch_seconds: float, live: Release | None) -> list[Good]:
+    """Every release that there is to go back to, the one that traffic left last first."""
+    stays = [good for good in verified_good(records, now, watch_seconds) if not (live and good.release.same_as(live))]
+    return sorted(stays, key=lambda good: -(good.left_at or now))
 
 
 def verified_good(records: Sequence[Record], now: float, watch_seconds: float) -> list[Good]:
-    """Every stay of a release under traffic that counts as good, oldest first."""
-    moves = [record for record in records if record.outcome in (Outcome.VERIFIED, Outcome.UNVERIFIED)]
+    """Every stay of a release under traffic that counts as good, in the order of the records.
+
+    How long a stay was is known only where the next operation found the release still there; where somebody had moved
+    the traffic by other means in between, it is not, and unknown is not good (I21).
+    """
+    moves = [record for record in records if record.outcome is not Outcome.FAILED]
     stays: list[Good] = []
     for index, record in enumerate(moves):
         following = moves[index + 1] if index + 1 < len(moves) else None
-        if record.from_good_since:
+        if record.from_good_since and record.outcome is not Outcome.OPEN:
             stays.append(Good(record.from_release, record.from_color, record.from_good_since, record.at))
         if record.outcome is not Outcome.VERIFIED:
+            continue
+        if following and not following.from_release.same_as(record.to_release):
             continue
         left_at = following.at if following else 0.0
         if (left_at or now) - record.verified_at < watch_seconds:

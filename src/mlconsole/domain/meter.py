@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mlconsole.domain.history import Good, Kind, Outcome, Record
-from mlconsole.domain.services import Health, ModelService, Release, Shape
+from mlconsole.domain.history import Good, Kind, Outcome, Record, is_bad, is_bad_revision
+from mlconsole.domain.plans import place_of
+from mlconsole.domain.services import Color, Health, ModelService, Release, Shape
 
 
 class RollbackMeter(Struct, frozen=True):
@@ -45,28 +46,27 @@ def expected_seconds(records: Sequence[Record], round_trip: float) -> float:
 
 def read_meter(
     service: ModelService,
-    good: Good | None,
+    goods: Sequence[Good],
     records: Sequence[Record],
     *,
     allowed: bool | None,
     round_trip: float,
     keep_warm: float,
 ) -> RollbackMeter:
-    """Read the meter of a service. `keep_warm` is the retention after traffic left, seconds; 0 for no limit."""
+    """Read the meter of a service. `goods` are the known good releases, the last that had the traffic first.
+
+    `keep_warm` is the retention after traffic left, seconds; 0 for no limit.
+    """
     seconds = expected_seconds(records, round_trip)
     if service.shape is Shape.PLAIN:
-        return _plain(service, allowed, seconds)
+        return _plain(service, records, allowed, seconds)
     idle = service.idle_color
     if idle is None:
         return RollbackMeter(Health.BAD, "no way back: there is no single idle colour", allowed=allowed)
-    if good is None:
-        words = f"{idle.name} {idle.release.label} is not on record as good; {idle.ready}/{idle.wish} ready"
-        health = Health.WARN if idle.ready else Health.BAD
-        return RollbackMeter(health, words, idle.name, idle.release, 0.0, idle.ready, idle.wish, allowed=allowed)
-    place = next((c for c in service.colors if c.name != service.live and c.release.same_as(good.release)), None)
-    if place is None:
-        words = f"last known good {good.release.label} stands on no idle colour; {idle.name} has {idle.release.label}"
-        return RollbackMeter(Health.BAD, words, "", good.release, good.verified_at, allowed=allowed)
+    found = place_of(service, goods)
+    if found is None:
+        return _nowhere(idle, goods, records, allowed)
+    good, place = found
     left_at = good.left_at
     return _warm(
         RollbackMeter(
@@ -84,6 +84,21 @@ def read_meter(
     )
 
 
+def _nowhere(idle: Color, goods: Sequence[Good], records: Sequence[Record], allowed: bool | None) -> RollbackMeter:
+    """No release that is known good stands on the idle colour."""
+    label = idle.release.label
+    if is_bad(idle.release, records):
+        words = f"no way back: {idle.name} {label} was itself rolled back from"
+        return RollbackMeter(Health.BAD, words, "", allowed=allowed)
+    if goods:
+        good = goods[0]
+        words = f"last known good {good.release.label} stands on no idle colour; {idle.name} has {label}"
+        return RollbackMeter(Health.BAD, words, "", good.release, good.verified_at, allowed=allowed)
+    words = f"{idle.name} {label} is not on record as good; {idle.ready}/{idle.wish} ready"
+    health = Health.WARN if idle.ready else Health.BAD
+    return RollbackMeter(health, words, idle.name, idle.release, 0.0, idle.ready, idle.wish, allowed=allowed)
+
+
 def _warm(meter: RollbackMeter) -> RollbackMeter:
     if meter.allowed is False:
         return replace(meter, health=Health.BAD, words=f"{meter.words}; you may not do it")
@@ -95,9 +110,9 @@ def _warm(meter: RollbackMeter) -> RollbackMeter:
     return meter
 
 
-def _plain(service: ModelService, allowed: bool | None, seconds: float) -> RollbackMeter:
+def _plain(service: ModelService, records: Sequence[Record], allowed: bool | None, seconds: float) -> RollbackMeter:
     color = service.colors[0] if service.colors else None
-    earlier = color.revisions[1:] if color else ()
+    earlier = [item for item in (color.revisions[1:] if color else ()) if not is_bad_revision(item.number, records)]
     if not earlier:
         return RollbackMeter(Health.BAD, "no earlier revision to go back to", allowed=allowed)
     revision = earlier[0]

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from mlconsole.domain.history import Kind
+from mlconsole.domain.history import Good, Kind
 from mlconsole.domain.services import Color, ModelService, Release, Shape
 
 FRESH_SECONDS = 5.0
 """Capacity is read from the API server at most this long before the write (I1)."""
+
+
+ACCEPTED = "accepted"
+"""What a dry run says that the server would have carried out."""
 
 
 class Target(Struct, frozen=True):
@@ -72,6 +77,8 @@ class Right(Struct, frozen=True):
     name: str
     allowed: bool
     why: str = ""
+    needed: bool = True
+    """False for what a switch can do without: an Event, a look through the proxy."""
 
 
 class Diff(Struct, frozen=True):
@@ -135,8 +142,10 @@ class Plan(Struct, frozen=True):
     """A gate is waived or the destination is not on record as good."""
     revision: int = 0
     """The Deployment's revision that a plain service goes back to."""
+    from_revision: int = 0
+    """The Deployment's revision that a plain service leaves."""
     dry_run: str = ""
-    """What the server said to the same write with dryRun=All: `accepted`, or its refusal."""
+    """What the server said to the same write with dryRun=All: `accepted`, `refused: ...`, or `unknown: ...`."""
     requests_per_second: float | None = None
     """Through the Service now; None when unknown."""
     pods_from: int = 0
@@ -150,7 +159,7 @@ class Plan(Struct, frozen=True):
     @property
     def hash(self) -> str:
         """The first 12 hex digits of SHA-256 over all that a confirmation is bound to (I10)."""
-        gates = [(gate.name, gate.verdict, gate.blocks) for gate in self.gates]
+        gates = [(gate.name, gate.verdict, gate.blocks, gate.waivable) for gate in self.gates]
         bound: list[object] = [
             self.id,
             self.kind,
@@ -167,14 +176,15 @@ class Plan(Struct, frozen=True):
             self.confirmation,
             self.reason_required,
             self.revision,
+            self.dry_run,
             gates,
         ]
         return hashlib.sha256(msgspec.json.encode(bound, order="deterministic")).hexdigest()[:12]
 
     @property
     def missing_rights(self) -> tuple[Right, ...]:
-        """The rights that the access reviews refused."""
-        return tuple(right for right in self.rights if not right.allowed)
+        """The rights that the access reviews refused and that the operation cannot do without."""
+        return tuple(right for right in self.rights if right.needed and not right.allowed)
 
     def stopping(self, waived: Iterable[str] = ()) -> tuple[Gate, ...]:
         """The gates that stop this plan, those named in `waived` left out where they may be."""
@@ -215,6 +225,12 @@ def selector_write(service: ModelService, to_color: str) -> Write:
     return Write("services", service.namespace, service.name, patch)
 
 
+def pinned(write: Write, uid: str) -> Write:
+    """`write`, refused by the server itself for an object that was deleted and made anew (I8)."""
+    test = {"op": "test", "path": "/metadata/uid", "value": uid}
+    return replace(write, patch=(*write.patch[:1], test, *write.patch[1:])) if uid else write
+
+
 def escape_pointer(token: str) -> str:
     """A token of a JSON Pointer (RFC 6901, section 3)."""
     return token.replace("~", "~0").replace("/", "~1")
@@ -236,11 +252,15 @@ def needed(destination: Color, current: Color | None, kind: Kind) -> int:
 
 
 def held(destination: Color, now: float) -> int:
-    """Ready pods that have been so for the Deployment's minReadySeconds."""
+    """Ready pods that have been so for the Deployment's minReadySeconds.
+
+    Without one the clocks are not asked: this machine's may be behind the cluster's.
+    """
+    least = destination.min_ready_seconds
     return sum(
         1
         for pod in destination.pods
-        if pod.ready and not pod.terminating and now - pod.ready_since >= destination.min_ready_seconds
+        if pod.ready and not pod.terminating and (not least or 0 < pod.ready_since <= now - least)
     )
 
 
@@ -252,6 +272,15 @@ def capacity_gate(destination: Color, current: Color | None, kind: Kind, now: fl
         why += f", ready for {destination.min_ready_seconds} s or more"
     verdict = Verdict.PASS if ready >= limit else Verdict.FAIL
     return Gate("capacity", verdict, f"{ready} ready", f"{limit} or more", why, waivable=ready > 0)
+
+
+def place_of(service: ModelService, goods: Sequence[Good]) -> tuple[Good, Color] | None:
+    """The first of the known good releases that stands on a colour without traffic, and that colour (I14)."""
+    for good in goods:
+        for color in service.colors:
+            if color.name != service.live and color.release.same_as(good.release):
+                return good, color
+    return None
 
 
 def confirmation_for(kind: Kind, production: bool) -> Confirmation:

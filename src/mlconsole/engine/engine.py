@@ -33,6 +33,13 @@ from mlconsole.engine.scope import Scope
 PULSE = 0.1
 """Seconds between two publications: ten a second at most."""
 HEARTBEAT = 5.0
+SIGN_OF_LIFE = 2.0
+"""Seconds after which the sources are told again though nothing but their age changed."""
+DETAIL_PULSE = 0.25
+"""Seconds between two looks at the selected service: what is around it changes all the time."""
+CONTEXTS_SECONDS = 5.0
+ENDING_SECONDS = 60.0
+"""For an operation under way when the UI is gone."""
 RIGHTS_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
@@ -47,7 +54,11 @@ class Engine:
         self._settings = settings
         self._journal = journal
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retired: set[asyncio.Task[None]] = set()
+        """Scopes that were left and are not ended yet."""
+        self._known_contexts: tuple[float, tuple[protocol.Context, ...]] = (float("-inf"), ())
         self._scope: Scope | None = None
         self._scope_task: asyncio.Task[None] | None = None
         self._feeds = Feeds(settings, self._wake.set, lambda: self._scope)
@@ -65,6 +76,9 @@ class Engine:
         self._complete = False
         self._fleet_reset = True
         self._rights: dict[str, tuple[float, bool | None]] = {}
+        self._detail_at = float("-inf")
+        self._detail_due = True
+        self._sources_at = float("-inf")
 
     # ---- life
 
@@ -89,12 +103,20 @@ class Engine:
             await self._end(publisher)
 
     async def _end(self, publisher: asyncio.Task[None]) -> None:
-        tasks = {publisher, *self._tasks} | ({self._scope_task} if self._scope_task else set())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._feeds.stop()
-        self._channel.close()
+        """End everything. An operation under way is let finish first, unless this process is told to end at once."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._operations.idle(), ENDING_SECONDS)
+        finally:
+            for tasks in ({publisher, *self._tasks}, self._scopes()):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            await self._feeds.stop()
+            self._channel.close()
+
+    def _scopes(self) -> set[asyncio.Task[None]]:
+        return self._retired | ({self._scope_task} if self._scope_task else set())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside everything else; its failure is logged and told, never lost."""
@@ -141,14 +163,17 @@ class Engine:
     def _select(self, service: str) -> None:
         if service != self._selected:
             self._selected = service
+            self._detail_at, self._detail_due = float("-inf"), True
             for kind in (protocol.Detail, protocol.Registry, protocol.Charts, protocol.Drift, protocol.Pipelines):
                 self._sent.pop(kind, None)
         self._feeds.select(self._service())
 
     def _look_at(self, context: str | None, namespace: str | None) -> None:
         if self._scope_task:
-            # An operation under way keeps its own connection: it was planned and confirmed for that place.
+            # An operation under way keeps its own connection to its end: the scope waits for it.
             self._scope_task.cancel()
+            self._retired.add(self._scope_task)
+            self._scope_task.add_done_callback(self._retired.discard)
         scope = Scope(self._settings, context, namespace, self._journal, self._feeds.glances, self._wake.set)
         self._scope = scope
         self._scope_task = asyncio.create_task(scope.run())
@@ -161,7 +186,11 @@ class Engine:
             log.error("the scope ended", exc_info=error)
             if task is self._scope_task:
                 # What broke it is in the log; the console looks again.
-                asyncio.get_running_loop().call_later(5.0, self._look_at, self._context, self._namespace)
+                asyncio.get_running_loop().call_later(5.0, self._look_again, task)
+
+    def _look_again(self, ended: asyncio.Task[None]) -> None:
+        if ended is self._scope_task:
+            self._look_at(self._context, self._namespace)
 
     async def _read_log(self, namespace: str, pod: str, previous: bool) -> None:
         connected = self._scope.connection if self._scope else None
@@ -199,12 +228,36 @@ class Engine:
         if scope is None:
             return
         await self._publish_changed(self._place(scope))
-        await self._publish_changed(protocol.Sources((scope.state, *self._feeds.states())))
+        await self._publish_sources(protocol.Sources((scope.state, *self._feeds.states())))
         if scope.cache is not None:
             await self._publish_fleet(scope)
         service = self._service()
-        if service is not None:
+        if service is not None and scope.cache is not None and self._detail_is_due():
             await self._publish_service(scope, service)
+
+    def _detail_is_due(self) -> bool:
+        """Whether the selected service is to be shown again now; if it is only soon, the publisher is woken then."""
+        now = time.monotonic()
+        wait = self._detail_at + (DETAIL_PULSE if self._detail_due else 1.0) - now
+        if wait > 0:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(wait, self._wake.set)
+            return False
+        self._detail_at, self._detail_due = now, False
+        return True
+
+    async def _publish_sources(self, message: protocol.Sources) -> None:
+        """What changed at once; the mere age of the last contact every now and then."""
+        before = self._sent.get(protocol.Sources)
+        known = before.states if isinstance(before, protocol.Sources) else ()
+        changed = [replace(state, last_contact=0.0) for state in message.states] != [
+            replace(state, last_contact=0.0) for state in known
+        ]
+        if changed or time.monotonic() - self._sources_at >= SIGN_OF_LIFE:
+            self._sources_at = time.monotonic()
+            self._sent[protocol.Sources] = message
+            await self._publish(message)
 
     def _place(self, scope: Scope) -> protocol.Place:
         connected = scope.connection
@@ -225,6 +278,14 @@ class Engine:
         )
 
     def _contexts(self) -> tuple[protocol.Context, ...]:
+        """The contexts there are, read from the files every now and then."""
+        read_at, known = self._known_contexts
+        if time.monotonic() - read_at >= CONTEXTS_SECONDS:
+            known = self._read_contexts()
+            self._known_contexts = (time.monotonic(), known)
+        return known
+
+    def _read_contexts(self) -> tuple[protocol.Context, ...]:
         try:
             found = connection.contexts(self._settings.cluster.kubeconfig)
         except ClusterError as error:
@@ -245,6 +306,9 @@ class Engine:
         assert cache is not None
         taken = cache.take()
         touched = {service.key for service in taken.services} | self._feeds.take_touched()
+        namespace = self._selected.partition("/")[0]
+        if self._selected in touched or namespace in taken.events or taken.jobs or taken.histories:
+            self._detail_due = True
         if taken.services or taken.removed:
             self._feeds.services_changed(list(cache.services.values()), self._service())
         changed = [row for key in touched if (row := self._row(key)) is not None]

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import Environment, ServiceSettings
-from mlconsole.domain.history import Kind, Record, is_bad
+from mlconsole.domain.health import FEW_REQUESTS
+from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
 from mlconsole.domain.plans import Gate, Verdict, capacity_gate
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.telemetry import Glance
@@ -20,7 +21,11 @@ from mlconsole.engine import answers
 
 ASKED_PODS = 3
 """Pods of the destination that are asked who they are."""
+ANSWER_SECONDS = 5.0
+INFORM_SECONDS = 1.0
+"""For an answer that decides nothing."""
 STALE_GLANCE = 60.0
+"""Seconds after which a figure decides nothing any more (I24)."""
 
 
 def policy_gate(environment: Environment, read_only: bool) -> Gate | None:
@@ -35,12 +40,24 @@ def policy_gate(environment: Environment, read_only: bool) -> Gate | None:
     return None
 
 
-def quarantine_gate(destination: Color, records: Sequence[Record], kind: Kind) -> Gate | None:
-    """A release that was rolled back from stays bad until a person says otherwise (I14)."""
-    if not is_bad(destination.release, records):
+def quarantine_gate(destination: Color, records: Sequence[Record], kind: Kind, revision: int = 0) -> Gate | None:
+    """A release that was rolled back from stays bad until a person says otherwise (I14).
+
+    A rollback never goes there; a switch, or the revision of a plain service that somebody names, does with a reason.
+    """
+    bad = is_bad_revision(revision, records) if revision else is_bad(destination.release, records)
+    if not bad:
         return None
-    why = f"{destination.release.label} was rolled back from"
-    return Gate("quarantine", Verdict.FAIL, "rolled back from", "never", why, waivable=kind is Kind.SWITCH)
+    what = f"revision {revision}, {destination.release.label}," if revision else destination.release.label
+    waivable = kind is Kind.SWITCH or revision > 0
+    return Gate(
+        "quarantine", Verdict.FAIL, "rolled back from", "never", f"{what} was rolled back from", waivable=waivable
+    )
+
+
+def unread_history_gate(problem: str, kind: Kind) -> Gate:
+    """Whether the destination was ever rolled back from cannot be known while the history cannot be read (I21)."""
+    return Gate("quarantine", Verdict.UNKNOWN, "not known", "never rolled back", problem, blocks=kind is Kind.SWITCH)
 
 
 def destination_capacity(service: ModelService, destination: Color, kind: Kind, now: float) -> Gate:
@@ -49,31 +66,55 @@ def destination_capacity(service: ModelService, destination: Color, kind: Kind, 
     return capacity_gate(destination, current, kind, now)
 
 
+def rollout_gate(destination: Color, kind: Kind) -> Gate:
+    """Whether all that the destination serves is the one release: in the middle of a rollout it is two."""
+    digests = {pod.digest for pod in destination.pods if pod.ready and not pod.terminating and pod.digest}
+    evidence = f"status of Deployment {destination.deployment} and imageID of its ready pods, read now"
+    value = f"{destination.updated}/{destination.wish} pods of its template, {len(digests)} image digests"
+    fine = destination.settled and len(digests) <= 1
+    verdict = Verdict.PASS if fine else Verdict.FAIL
+    return Gate("rollout", verdict, value, "all, at most 1 digest", evidence, blocks=kind is Kind.SWITCH)
+
+
 async def answers_gate(
     connection: Connection, service: ModelService, destination: Color, settings: ServiceSettings, kind: Kind
 ) -> Gate:
-    """Whether the destination's ready pods answer, as the version they should be."""
+    """Whether the destination's ready pods answer, as the version they should be.
+
+    For a rollback it only informs, and is not waited for longer than a moment.
+    """
     pods = [pod.name for pod in destination.pods if pod.ready and not pod.terminating][:ASKED_PODS]
     blocks = kind is Kind.SWITCH
     if not pods:
         return Gate("answers", Verdict.UNKNOWN, "no ready pod to ask", blocks=blocks)
     path = settings.verify.path
+    seconds = ANSWER_SECONDS if blocks else INFORM_SECONDS
     asked = await asyncio.gather(
-        *(answers.through_pod(connection, service, pod, path, destination.release) for pod in pods)
+        *(answers.through_pod(connection, service, pod, path, destination.release, seconds) for pod in pods)
     )
-    worst = min(asked, key=lambda answer: _GRADE[answer.match])
-    verdict = Verdict.FAIL if _GRADE[worst.match] == 0 else Verdict.PASS
+    worst = min(asked, key=lambda answer: _WORST_FIRST.index(answer.match))
+    verdict = _VERDICTS[worst.match]
     evidence = f"GET {path} on {', '.join(pods)} through the API server"
     return Gate("answers", verdict, worst.words, destination.release.label, evidence, blocks=blocks)
 
 
-_GRADE = {answers.Match.FAILED: 0, answers.Match.OTHER: 0, answers.Match.UNNAMED: 1, answers.Match.SAME: 2}
+_VERDICTS = {
+    answers.Match.FAILED: Verdict.FAIL,
+    answers.Match.OTHER: Verdict.FAIL,
+    # It may be anything: a switch to it could never be seen to arrive.
+    answers.Match.UNNAMED: Verdict.UNKNOWN,
+    answers.Match.SAME: Verdict.PASS,
+}
+_WORST_FIRST = tuple(_VERDICTS)
 
 
 def figure_gates(
     destination: Color, glance: Glance | None, settings: ServiceSettings, kind: Kind, now: float
 ) -> list[Gate]:
-    """The gates on error share and p95 that the configuration asks for; no data is unknown and blocks (I21)."""
+    """The gates on error share and p95 that the configuration asks for (I21).
+
+    No data, too few samples, stale data are unknown, and unknown blocks a switch.
+    """
     wanted = [
         ("errors", settings.gates.max_error_share, glance.error_share if glance else None, "{:.2%}"),
         ("p95", settings.gates.max_p95_seconds, glance.p95 if glance else None, "{:.3f} s"),
@@ -85,10 +126,20 @@ def figure_gates(
         if limit is None:
             continue
         evidence = f"{destination.name}, from {glance.samples:.0f} requests" if glance else "no metrics for this colour"
-        if value is None or not math.isfinite(value) or age > STALE_GLANCE:
-            gate = Gate(name, Verdict.UNKNOWN, "no fresh data", form.format(limit), evidence, age, blocks=blocks)
+        unknown = _unknown(value, glance, age)
+        if unknown or value is None:
+            gate = Gate(name, Verdict.UNKNOWN, unknown, form.format(limit), evidence, age, blocks=blocks)
         else:
             verdict = Verdict.PASS if value <= limit else Verdict.FAIL
             gate = Gate(name, verdict, form.format(value), form.format(limit), evidence, age, blocks=blocks)
         gates.append(gate)
     return gates
+
+
+def _unknown(value: float | None, glance: Glance | None, age: float) -> str:
+    """Why a figure says nothing, or empty."""
+    if glance is None or value is None or not math.isfinite(value):
+        return "no data"
+    if age > STALE_GLANCE:
+        return f"{age:.0f} s old"
+    return f"only {glance.samples:.0f} requests" if glance.samples < FEW_REQUESTS else ""

@@ -6,7 +6,7 @@ A plan is kept here until it is confirmed by its hash or discarded; the UI never
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -14,11 +14,10 @@ from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound, Unauthor
 from mlconsole.domain.history import Kind
 from mlconsole.domain.plans import Plan, PlanError
 from mlconsole.engine import protocol
-from mlconsole.engine.gateway import Consent, Step
+from mlconsole.engine.gateway import Consent, Gateway, Step
 from mlconsole.engine.scope import Scope
 
 Publish = Callable[[protocol.Publication], Awaitable[None]]
-log = logging.getLogger(__name__)
 
 
 class Operations:
@@ -28,6 +27,9 @@ class Operations:
         self._scope = scope
         self._publish = publish
         self._plans: dict[int, tuple[Plan, Scope]] = {}
+        self._running: set[int] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def waiting(self) -> int:
@@ -56,28 +58,54 @@ class Operations:
 
     async def confirm(self, intent: protocol.Confirm) -> None:
         """Carry out the plan that was shown, in the scope that it was made for (I8)."""
+        if intent.request in self._running:
+            return
         plan, scope = self._plans.get(intent.request, (None, None))
         if plan is None or scope is None or scope.gateway is None:
             await self._refuse(intent.request, "", PlanError("that plan is no longer here", "plan again", 4))
             return
+        self._running.add(intent.request)
+        self._idle.clear()
+        try:
+            await self._execute(intent, plan, scope.gateway)
+        finally:
+            self._running.discard(intent.request)
+            if not self._running:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no operation is under way."""
+        await self._idle.wait()
+
+    async def _execute(self, intent: protocol.Confirm, plan: Plan, gateway: Gateway) -> None:
         service = f"{plan.target.namespace}/{plan.service}"
         steps: asyncio.Queue[Step | None] = asyncio.Queue()
         teller = asyncio.create_task(self._tell(intent.request, service, steps))
-        consent = Consent(intent.hash, intent.reason, intent.typed, intent.waived)
+
+        def report(step: Step) -> None:
+            if step.step != "check":
+                # Its intent is on record: what comes next is another plan (I6).
+                self._plans.pop(intent.request, None)
+            steps.put_nowait(step)
+
+        failed: Exception | None = None
         try:
-            await scope.gateway.execute(plan, consent, steps.put_nowait)
-            self._plans.pop(intent.request, None)
+            consent = Consent(intent.hash, intent.reason, intent.typed, intent.waived)
+            await gateway.execute(plan, consent, report)
         except (PlanError, ClusterError, TimeoutError) as error:
+            failed = error
+        finally:
             steps.put_nowait(None)
             await teller
-            await self._refuse(intent.request, service, error)
-        else:
-            steps.put_nowait(None)
-            await teller
+        if failed is not None:
+            await self._refuse(intent.request, service, failed)
 
     async def _tell(self, request: int, service: str, steps: asyncio.Queue[Step | None]) -> None:
+        """Publish every step. A UI that is gone stops nothing that it began."""
         while (step := await steps.get()) is not None:
-            await self._publish(protocol.Progress(request, service, step.step, step.words, time.time(), step.outcome))
+            with contextlib.suppress(ConnectionError):
+                words = protocol.Progress(request, service, step.step, step.words, time.time(), step.outcome)
+                await self._publish(words)
 
     async def _refuse(self, request: int, service: str, error: Exception) -> None:
         message, hint, code = describe(error)

@@ -7,6 +7,7 @@ be taken for another's (I8). A scope connects by itself, with back-off, for as l
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -19,12 +20,14 @@ from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.errors import ClusterError, ConfigInvalid
 from mlconsole.config import Settings
 from mlconsole.domain.sources import Condition, SourceState
+from mlconsole.domain.text import visible
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.gateway import Gateway
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.planner import Glances, Planner
 
 LONGEST_PAUSE = 30.0
+log = logging.getLogger(__name__)
 
 
 class Scope:
@@ -72,9 +75,9 @@ class Scope:
         while True:
             try:
                 await self._connect()
-                return await self._read()
-            except (ClusterError, TimeoutError) as error:
-                self._down(error)
+                await self._read()
+            except* (ClusterError, TimeoutError) as group:
+                self._down(_first(group))
             finally:
                 await self._close()
             self._retry.clear()
@@ -88,9 +91,6 @@ class Scope:
         self.connection = await Connection.open(
             context=self._context, namespace=self._namespace, kubeconfig=cluster.kubeconfig
         )
-        started = time.monotonic()
-        self.user = await self.connection.whoami()
-        self.round_trip = time.monotonic() - started
         self.planner = Planner(self.connection, self._settings, self._glances)
         self.gateway = Gateway(self.connection, self._settings, self._journal)
         self._changed()
@@ -99,14 +99,32 @@ class Scope:
         assert self.connection is not None
         self.cache = ClusterCache(self.connection, self.connection.namespace, self._hints)
         self.cache.on_change(self._changed)
-        await self.cache.run()
+        async with asyncio.TaskGroup() as group:
+            # Beside the first listing, not before it: the rows are waited for.
+            group.create_task(self._introduce(self.connection))
+            await self.cache.run()
+
+    async def _introduce(self, connection: Connection) -> None:
+        """Ask who we are here, and how far away the server is."""
+        try:
+            self.user = visible(await connection.whoami())
+            started = time.monotonic()
+            await connection.get("/version")
+            self.round_trip = time.monotonic() - started
+        except ClusterError as error:
+            log.warning("who am I at %s: %s", connection.identity.server, error)
+        self._changed()
 
     def _hints(self, namespace: str, name: str) -> Hints:
         return hints_of(self._settings.service(namespace, name))
 
     async def _close(self) -> None:
+        """Give up the connection, once the operation under way on it has ended: it was confirmed for this place."""
         connection, self.connection = self.connection, None
-        self.cache = self.planner = self.gateway = None
+        gateway, self.gateway = self.gateway, None
+        self.cache = self.planner = None
+        if gateway is not None:
+            await gateway.idle()
         if connection is not None:
             await connection.close()
 
@@ -119,3 +137,9 @@ class Scope:
             self._state, condition=Condition.DOWN, since=since, message=message, hint=hint, detail=detail
         )
         self._changed()
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The first of what failed at once."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

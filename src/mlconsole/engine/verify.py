@@ -21,6 +21,9 @@ PAUSE = 0.25
 IN_A_ROW = 3
 """Answers by the destination's version, one after the other, that count as arrival."""
 
+ROLLOUT_SECONDS = 180.0
+"""At least so long is waited for a revision: its pods are replaced one by one."""
+
 Say = Callable[[str], None]
 
 
@@ -29,7 +32,8 @@ async def arrival(connection: Connection, plan: Plan, settings: ServiceSettings,
 
     Returns VERIFIED, or UNVERIFIED with what was missing. Never raises for what the cluster answers.
     """
-    end = time.monotonic() + settings.verify.deadline
+    deadline = max(settings.verify.deadline, ROLLOUT_SECONDS) if plan.revision else settings.verify.deadline
+    end = time.monotonic() + deadline
     seen, missing = 0, "nothing was read"
     while time.monotonic() < end:
         try:
@@ -43,12 +47,12 @@ async def arrival(connection: Connection, plan: Plan, settings: ServiceSettings,
         if missing:
             say(missing)
         await asyncio.sleep(PAUSE)
-    return Outcome.UNVERIFIED, f"after {settings.verify.deadline:.0f} s: {missing or 'answers were not steady'}"
+    return Outcome.UNVERIFIED, f"after {deadline:.0f} s: {missing or 'answers were not steady'}"
 
 
 async def _look(connection: Connection, plan: Plan, settings: ServiceSettings) -> str:
     """What is still missing, in words; empty when everything is there."""
-    read = await fresh.read(connection, plan.target.namespace, plan.service, hints_of(settings), plan.base)
+    read = await fresh.read(connection, plan.target.namespace, plan.service, hints_of(settings), plan.base or None)
     service = read.service
     missing = _rolled_out(service, plan) if plan.revision else _switched(service, plan)
     if missing:

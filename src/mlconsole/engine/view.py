@@ -11,7 +11,7 @@ from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import ServiceSettings
 from mlconsole.domain import health
 from mlconsole.domain.chain import serving_chain
-from mlconsole.domain.history import Record, decode, last_known_good
+from mlconsole.domain.history import Record, decode, known_good
 from mlconsole.domain.meter import moves, read_meter
 from mlconsole.domain.registry import RegisteredModel
 from mlconsole.domain.services import ModelService
@@ -63,14 +63,14 @@ def detail(
     """Everything about one service."""
     state, headline = health.judge(service, glance_of(glances, service.live), limits_of(settings))
     live = service.live_color
-    good = last_known_good(records, now, settings.watch_window, live.release if live else None)
+    goods = known_good(records, now, settings.watch_window, live.release if live else None)
     return Detail(
         service=service,
         health=state,
         headline=headline,
         chain=serving_chain(service, live, model, registry_problem),
         meter=read_meter(
-            service, good, records, allowed=allowed, round_trip=round_trip, keep_warm=settings.keep_warm or 0.0
+            service, goods, records, allowed=allowed, round_trip=round_trip, keep_warm=settings.keep_warm or 0.0
         ),
         glances=tuple(glances),
         history=tuple(reversed(records[-HISTORY_SHOWN:])),
