@@ -4,10 +4,12 @@ Where MLCONSOLE_TEST_KUBECONFIG names no cluster, or the cluster has no node, th
 """
 
 import asyncio
+import datetime
 import json
 import os
 import secrets
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -82,6 +84,22 @@ class Service:
         )
         out, _ = await asyncio.wait_for(process.communicate(), 20)
         return out.decode()
+
+    async def proven(self):
+        """Wait until the live release has lived out its watch window: then even the first switch has a way back."""
+
+        async def stood():
+            pods = (await self.get(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector=color%3Dblue"))["items"]
+            ready = [
+                condition["lastTransitionTime"]
+                for pod in pods
+                for condition in pod["status"]["conditions"]
+                if condition["type"] == "Ready"
+            ]
+            age = time.time() - max(datetime.datetime.fromisoformat(text).timestamp() for text in ready)
+            return age > 2  # the window is a second, and times in the API are whole ones
+
+        await within(DEADLINE, stood)
 
     async def records(self):
         """The history as kubectl would read it: one JSON object a line."""

@@ -1,5 +1,10 @@
 """Switch and rollback on a real cluster under load: not one request is lost, and everything is on record."""
 
+import asyncio
+import json
+import os
+import sys
+
 import pytest
 
 from mlconsole.domain.history import Kind, Outcome
@@ -29,7 +34,7 @@ async def test_the_engine_moves_the_traffic_and_moves_it_back(service, load_on, 
         before = await session.detail(NAME)
         assert before.service.live == "blue"
         assert [color.ready for color in before.service.colors] == [2, 2]
-        await within(DEADLINE, good(session))
+        await service.proven()
 
         switched = await carry_out(session, Kind.SWITCH)
         assert (switched.from_color, switched.to_color) == ("blue", "green")
@@ -52,11 +57,46 @@ async def test_the_engine_moves_the_traffic_and_moves_it_back(service, load_on, 
     assert len(journal) == 4, "an intent and an outcome for each"
 
 
-def good(session):
-    """Wait until the live release has lived out its watch window: then the first switch has a way back."""
+async def mlconsole(service, *arguments):
+    """Run the command line; its exit code and what it printed."""
+    command = (sys.executable, "-m", "mlconsole", *arguments)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, **service.environ},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
+    return process.returncode, out.decode(), err.decode()
 
-    async def look():
-        plan = await session.plan(Kind.SWITCH, NAME)
-        return plan.from_good_since > 0
 
-    return look
+async def test_the_shell_moves_the_traffic_and_moves_it_back(service, load_on):
+    await service.proven()
+    code, out, err = await mlconsole(service, "status", "--output", "json")
+    assert code == 0, err
+    assert '"live": "blue"' in out
+
+    code, out, err = await mlconsole(service, "switch", NAME, "--dry-run", "--output", "json")
+    assert (code, json.loads(out)["outcome"]) == (0, "planned"), err
+    assert await service.kubectl_live() == "blue"
+
+    code, out, err = await mlconsole(service, "switch", NAME)
+    assert code == 2, "there is nobody to say yes"
+    assert await service.kubectl_live() == "blue"
+
+    code, out, err = await mlconsole(service, "switch", NAME, "--yes", "--reason", "v13", "--output", "json")
+    assert (code, json.loads(out)["outcome"]) == (0, "verified"), err
+    assert await service.kubectl_live() == "green"
+    await within(DEADLINE, lambda: load_on.seen(GREEN, 20))
+
+    code, out, err = await mlconsole(service, "rollback", NAME, "--yes", "--reason", "slow", "--output", "json")
+    assert (code, json.loads(out)["outcome"]) == (0, "verified"), err
+    assert await service.kubectl_live() == "blue"
+    await load_on.drain()
+    assert load_on.lost == []
+
+    code, out, err = await mlconsole(service, "switch", NAME, "--yes", "--output", "json")
+    assert code == 6, "the release that was rolled back from is not good until a person says so"
+    assert "quarantine" in out + err
+    assert await service.kubectl_live() == "blue"
