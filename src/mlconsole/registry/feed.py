@@ -1,0 +1,241 @@
+"""Keeps what the console looks at of the registry fresh, and says how the registry is doing.
+
+It reads through a worker lane of its own, backs off while the registry is away, keeps the last that it said, and comes
+back by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar, TypeVarTuple
+
+from msgspec.structs import replace
+
+from mlconsole.config import Registry
+from mlconsole.domain.registry import ModelVersion, RegisteredModel
+from mlconsole.domain.sources import Condition, SourceState
+from mlconsole.registry.errors import RegistryError, address, explain
+from mlconsole.registry.reader import Answer, read
+from mlconsole.registry.signature import Signature, read_signature
+
+LOOK = 25.0
+"""Seconds that a look may take before its worker is killed."""
+SIGNATURE = 15.0
+SIGNATURES = 10.0
+"""Seconds for signatures after a look; the rest comes after the next."""
+AGAIN = 600.0
+"""Seconds until a signature that could not be read is tried again."""
+LONGEST_PAUSE = 30.0
+WATCHED = 120.0
+"""Seconds that a model is read for after the last time somebody asked."""
+KEPT = 50
+"""Models kept."""
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+Version = tuple[str, str, float]
+"""A version's identity: model, number, when it was made."""
+
+
+class Lane(Protocol):
+    """What the feed needs of a lane of workers."""
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts, timeout: float) -> T:
+        """`function(*args)` in a worker."""
+
+
+class Lanes(Protocol):
+    """What the feed needs of the engine's offload."""
+
+    def lane(self, name: str) -> Lane:
+        """The lane called `name`."""
+
+
+class RegistryFeed:
+    """The registry of a console. `wake` is called after every change."""
+
+    def __init__(self, settings: Registry, offload: Lanes, wake: Callable[[], None]) -> None:
+        self._uri = settings.tracking_uri or ""
+        self._refresh = max(0.1, settings.refresh)
+        self._lane = offload.lane("mlflow")
+        self._wake = wake
+        self._kick = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._watched: dict[str, tuple[float, tuple[str, ...]]] = {}
+        """By name: when it was last asked for, and the versions that must be there."""
+        self._answer = Answer()
+        self._signatures: dict[Version, Signature] = {}
+        self._unsigned: dict[Version, float] = {}
+        """Versions whose signature could not be read, and when to try again."""
+        self._pause = 1.0
+        self._state = self._first_state()
+
+    def _first_state(self) -> SourceState:
+        state = SourceState("mlflow", Condition.STARTING, since=time.time(), limit=3 * self._refresh + LOOK)
+        if self._uri:
+            return replace(state, detail=address(self._uri))
+        hint = "set MLFLOW_TRACKING_URI, or tracking_uri under [registry] in mlconsole.toml"
+        return replace(state, condition=Condition.OFF, message="no registry is configured", hint=hint)
+
+    # ---- life
+
+    def start(self) -> None:
+        """Begin to read, if there is a registry."""
+        if self._uri and self._task is None:
+            self._task = asyncio.create_task(self._run(), name="registry feed")
+
+    async def stop(self) -> None:
+        """End."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def reconnect(self) -> None:
+        """Try again now."""
+        self._pause = 1.0
+        self._kick.set()
+
+    # ---- what is asked
+
+    @property
+    def state(self) -> SourceState:
+        """How the registry is doing."""
+        state, now = self._state, time.time()
+        if state.condition is Condition.LIVE and not state.usable(now):
+            message = f"no answer for {state.age(now) or 0.0:.0f} s"
+            return replace(state, condition=Condition.STALE, since=state.last_contact + state.limit, message=message)
+        return state
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models that the registry has."""
+        return self._answer.names
+
+    def watch(self, name: str, versions: Iterable[str] = ()) -> None:
+        """Keep a model fresh; `versions` are those in use, which must not be missed however old they are."""
+        new = name not in self._watched
+        self._watched[name] = (time.monotonic(), tuple(versions))
+        if new and self._state.condition is Condition.LIVE:
+            self._kick.set()
+
+    def model(self, name: str) -> tuple[RegisteredModel | None, str]:
+        """What the registry last said of a model, and what is wrong with that."""
+        found = self._answer.models.get(name)
+        state = self.state
+        if state.condition in (Condition.LIVE, Condition.STARTING):
+            return found, self._answer.problems.get(name, "")
+        return found, state.message
+
+    # ---- the loop
+
+    async def _run(self) -> None:
+        while True:
+            self._kick.clear()
+            pause = await self._look()
+            self._wake()
+            if self._state.condition is Condition.LIVE:
+                await self._read_signatures()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._kick.wait()
+
+    async def _look(self) -> float:
+        """Read what is watched; the seconds until the next time."""
+        try:
+            answer = await self._lane.run(read, self._uri, self._wanted(), timeout=LOOK)
+        except TimeoutError:
+            text = f"MLflow at {address(self._uri)}: no answer within {LOOK:.0f} s"
+            return self._failed(RegistryError(text, "look at the MLflow server's own log"))
+        except RegistryError as error:
+            return self._failed(error)
+        except Exception as error:  # whatever it is, it must not end the feed
+            log.exception("the registry cannot be read")
+            return self._failed(explain(error, self._uri))
+        self._pause = 1.0
+        self._take(answer)
+        return self._refresh
+
+    def _wanted(self) -> dict[str, tuple[str, ...]]:
+        now = time.monotonic()
+        recent = {name: versions for name, (at, versions) in self._watched.items() if now - at <= WATCHED}
+        for name in set(self._watched) - set(recent):
+            del self._watched[name]
+        return recent
+
+    def _take(self, answer: Answer) -> None:
+        kept = {name: model for name, model in self._answer.models.items() if name not in answer.problems}
+        models = {**kept, **answer.models}
+        for name in list(models)[: max(0, len(models) - KEPT)]:
+            del models[name]
+        self._answer = Answer(answer.names, models, answer.problems)
+        for name in answer.models:
+            self._sign(name)
+        now = time.time()
+        since = self._state.since if self._state.condition is Condition.LIVE else now
+        self._state = replace(self._state, condition=Condition.LIVE, since=since, last_contact=now, message="", hint="")
+
+    def _failed(self, error: RegistryError) -> float:
+        before = self._state
+        since = before.since if before.condition is error.condition else time.time()
+        self._state = replace(before, condition=error.condition, since=since, message=error.message, hint=error.hint)
+        pause, self._pause = self._pause, min(LONGEST_PAUSE, self._pause * 2)
+        return pause * random.uniform(0.8, 1.2)
+
+    # ---- signatures
+
+    async def _read_signatures(self) -> None:
+        """Of the versions that the screen may show first, in the time there is."""
+        until = time.monotonic() + SIGNATURES
+        for name in self._wanted():
+            for version in self._unread(name):
+                if time.monotonic() > until or self._kick.is_set():
+                    return
+                await self._read_signature(name, version)
+                self._sign(name)
+                self._wake()
+
+    def _unread(self, name: str) -> list[ModelVersion]:
+        model = self._answer.models.get(name)
+        if model is None:
+            return []
+        used = set(self._watched.get(name, (0.0, ()))[1])
+        detailed = [version for version in model.versions if version.run or version.aliases or version.version in used]
+        detailed.sort(key=lambda version: not (version.aliases or version.version in used))
+        now = time.monotonic()
+        return [
+            version
+            for version in detailed
+            if (key := _key(name, version)) not in self._signatures and self._unsigned.get(key, 0.0) <= now
+        ]
+
+    async def _read_signature(self, name: str, version: ModelVersion) -> None:
+        key = _key(name, version)
+        try:
+            self._signatures[key] = await self._lane.run(
+                read_signature, self._uri, name, version.version, timeout=SIGNATURE
+            )
+        except Exception as error:  # an artifact store may fail of anything; the rest of the registry goes on
+            log.warning("no signature of %s %s: %s", version.model, version.version, explain(error, self._uri))
+            self._unsigned[key] = time.monotonic() + AGAIN
+
+    def _sign(self, name: str) -> None:
+        """Put what is known of signatures into a model."""
+        model = self._answer.models[name]
+        versions = tuple(self._signed(name, version) for version in model.versions)
+        self._answer.models[name] = replace(model, versions=versions)
+
+    def _signed(self, name: str, version: ModelVersion) -> ModelVersion:
+        found = self._signatures.get(_key(name, version))
+        if found is None:
+            return version
+        return replace(version, inputs=found.inputs, outputs=found.outputs, has_input_example=found.has_input_example)
+
+
+def _key(name: str, version: ModelVersion) -> Version:
+    return name, version.version, version.created_at
