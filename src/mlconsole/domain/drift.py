@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -112,3 +112,21 @@ def judge(feature: str, color: str, reference: Sequence[float], counts: Sequence
 def by_effect(rows: Sequence[FeatureDrift]) -> tuple[FeatureDrift, ...]:
     """Rows with the largest effect first, the unknown ones last, ties by name."""
     return tuple(sorted(rows, key=lambda row: (row.psi is None, -(row.psi or 0.0), row.feature, row.color)))
+
+
+def judge_cumulative(
+    feature: str, color: str, reference: Mapping[float, float], counts: Mapping[float, float]
+) -> FeatureDrift:
+    """`judge`, from cumulative values by upper edge: the counts with +Inf, the shares without (the rest is above)."""
+    edges = sorted(counts)
+    if not reference:
+        return _unknown(feature, color, counts, "the server exports no reference for it")
+    if edges[-1:] != [math.inf] or sorted(edge for edge in reference if math.isfinite(edge)) != edges[:-1]:
+        return _unknown(feature, color, counts, "its edges are not those of the reference")
+    shares = [reference[edge] for edge in edges[:-1]]
+    return judge(feature, color, bins([*shares, 1.0]), bins([counts[edge] for edge in edges]))
+
+
+def _unknown(feature: str, color: str, counts: Mapping[float, float], why: str) -> FeatureDrift:
+    n = max((count for count in counts.values() if math.isfinite(count)), default=0.0)
+    return FeatureDrift(feature, color, int(n), None, None, DriftVerdict.UNKNOWN, why)

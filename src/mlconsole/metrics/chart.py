@@ -1,0 +1,86 @@
+"""The panels of the service on the screen: points on a grid of time, kept, so that a refresh adds only what is new."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mlconsole.domain.telemetry import Panel, Series, Telemetry
+
+TITLES = {"latency": ("latency", "s"), "errors": ("errors", "ratio"), "rate": ("requests", "1/s")}
+STATS_OF = {"latency": ("p50", "p95", "p99"), "errors": ("errors",), "rate": ("rate",)}
+MOST_POINTS = 360
+NICE_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
+OVERLAP = 2
+"""Points that are asked for again: what was late for them has come meanwhile."""
+
+
+def nice_step(seconds: float, finest: float) -> int:
+    """Whole seconds between the points of a range: at most `MOST_POINTS` of them, none finer than `finest`."""
+    wanted = max(seconds / MOST_POINTS, finest)
+    return next((step for step in NICE_STEPS if step >= wanted), NICE_STEPS[-1])
+
+
+class Chart:
+    """The points of one service. Those of one `step` only: another range is another chart."""
+
+    def __init__(self, service: str, seconds: float, step: float, colors: Sequence[str]) -> None:
+        self.service = service
+        self.seconds = seconds
+        self.step = step
+        self._points: dict[tuple[str, str], dict[int, float]] = {}
+        self._colors = tuple(colors)
+        self.last: int | None = None
+        """The newest point asked for, as a multiple of the step."""
+
+    @property
+    def size(self) -> int:
+        """Points of the whole range."""
+        return max(2, math.ceil(self.seconds / self.step))
+
+    def missing(self, now: float) -> range:
+        """The points to ask for now: all at first, then the new ones and those that may still have changed."""
+        end = math.floor(now / self.step)
+        start = end - self.size + 1
+        if self.last is not None and start <= self.last <= end:
+            start = max(start, self.last - OVERLAP + 1)
+        return range(start, end + 1)
+
+    def put(self, asked: range, stat: str, found: Mapping[str, Mapping[int, float]]) -> None:
+        """Take the points of one statistic by colour; what was asked for and did not come is a gap."""
+        for color in self._colors:
+            points = self._points.setdefault((color, stat), {})
+            given = found.get(color, {})
+            for index in asked:
+                value = given.get(index, math.nan)
+                if math.isfinite(value):
+                    points[index] = value
+                else:
+                    points.pop(index, None)
+
+    def finish(self, asked: range) -> None:
+        """Every statistic of `asked` was put: go on behind it."""
+        if len(asked):
+            self.last = asked[-1]
+            for points in self._points.values():
+                for index in [index for index in points if index <= self.last - self.size]:
+                    del points[index]
+
+    def telemetry(
+        self, now: float, source: str, queries: Mapping[str, str], problems: Mapping[str, str], problem: str
+    ) -> Telemetry:
+        """The panels as they stand; `queries` and `problems` by panel."""
+        last = self.last if self.last is not None else math.floor(now / self.step)
+        indexes = range(last - self.size + 1, last + 1)
+        times = tuple(index * self.step for index in indexes)
+        panels = []
+        for panel, (title, unit) in TITLES.items():
+            series = tuple(
+                Series(color, stat, times, tuple(points.get(index, math.nan) for index in indexes))
+                for color in self._colors
+                for stat in STATS_OF[panel]
+                if (points := self._points.get((color, stat)))
+            )
+            why = problems.get(panel, "") or ("" if series else problem or "no samples yet")
+            panels.append(Panel(panel, title, unit, series, queries.get(panel, ""), why))
+        return Telemetry(self.service, now, times[0], times[-1], self.step, source, tuple(panels), problem=problem)

@@ -1,0 +1,168 @@
+"""The drift table: what the servers saw of each feature lately, against the shares of their training data.
+
+Servers export a histogram per feature (`ml_feature_value`) and the cumulative shares of the training data over the same
+edges (`ml_feature_reference_share`). Both belong to a model version, and only those of the version that the colour
+runs are compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from mlconsole.domain.drift import DriftTable, FeatureDrift, by_effect, judge_cumulative
+from mlconsole.domain.services import Color, ModelService
+from mlconsole.domain.text import visible
+from mlconsole.metrics.exposition import Page
+from mlconsole.metrics.ledger import grown_buckets, restarted
+from mlconsole.metrics.prometheus import Row
+from mlconsole.metrics.queries import DRIFT_WINDOW, color_of
+
+BIN = 30.0
+"""Seconds that counts are gathered over; the window moves by as much."""
+MOST_FEATURES = 2000
+Histogram = dict[float, float]
+Features = dict[str, Histogram]
+
+
+class Seen:
+    """Counts and references of one version on one colour."""
+
+    def __init__(self) -> None:
+        self.counts: Features = {}
+        self.references: Features = {}
+        self.at = 0.0
+
+
+def table(service: ModelService, at: float, seen: Mapping[tuple[str, str], Seen]) -> DriftTable:
+    """The table of a service from what was seen by colour and version."""
+    rows: list[FeatureDrift] = []
+    problems: list[str] = []
+    for color in service.colors:
+        found = _of_version(color, seen)
+        if isinstance(found, str):
+            problems.append(found)
+            continue
+        names = sorted(found.counts.keys() | found.references.keys())
+        if len(names) > MOST_FEATURES:
+            problems.append(f"{color.name}: {len(names)} features, the first {MOST_FEATURES} are shown")
+        rows += [
+            judge_cumulative(visible(name, 80), color.name, found.references.get(name, {}), found.counts.get(name, {}))
+            for name in names[:MOST_FEATURES]
+        ]
+    problem = "; ".join(problems)
+    if not rows and not problem:
+        problem = "the servers export no ml_feature_value: monitor.features of the serving contract would"
+    return DriftTable(service.key, at, by_effect(rows), problem)
+
+
+def _of_version(color: Color, seen: Mapping[tuple[str, str], Seen]) -> Seen | str:
+    """What was seen of the version that a colour runs; words where it is another one's."""
+    known = {version: item for (name, version), item in seen.items() if name == color.name}
+    wanted = color.release.version
+    if wanted in known:
+        return known[wanted]
+    if not wanted or set(known) <= {""}:
+        return max(known.values(), key=lambda item: item.at, default=Seen())
+    others = ", ".join(visible(version, 20) for version in sorted(known))
+    return f"{color.name or color.deployment} runs v{visible(wanted, 20)}, its features are those of v{others}"
+
+
+class FeatureLedger:
+    """What scraping saw of one service: growth of the features' histograms in bins of time, by colour and version."""
+
+    def __init__(self, window: float = DRIFT_WINDOW) -> None:
+        self._window = window
+        self._bins: dict[tuple[str, str], dict[int, Features]] = {}
+        self._references: dict[tuple[str, str], Features] = {}
+        self._last: dict[str, tuple[float, Page]] = {}
+        self._at: dict[tuple[str, str], float] = {}
+
+    def add(self, pod: str, color: str, at: float, page: Page) -> None:
+        """Count what a pod's new page says, if it was read with its features."""
+        if not page.features and not page.references:
+            return
+        key = (color, page.version)
+        self._at[key] = at
+        if page.references:
+            self._references[key] = page.references
+        before = self._last.get(pod)
+        self._last[pod] = (at, page)
+        if before is None or before[1].version != page.version or not 0 < at - before[0] <= self._window:
+            return
+        into = self._bins.setdefault(key, {}).setdefault(int(at // BIN), {})
+        anew = restarted(before[1], page)
+        for name, counts in page.features.items():
+            _grow(into, name, before[1].features.get(name), counts, anew)
+        self._forget_before(at - self._window)
+
+    def retain(self, pods: Iterable[str]) -> None:
+        """Forget the pods that are no more; what they counted stays."""
+        wanted = set(pods)
+        for pod in self._last.keys() - wanted:
+            del self._last[pod]
+
+    def seen(self) -> dict[tuple[str, str], Seen]:
+        """Counts of the window and references, by colour and version."""
+        result: dict[tuple[str, str], Seen] = {}
+        for key, at in self._at.items():
+            item = result[key] = Seen()
+            item.at = at
+            item.references = self._references.get(key, {})
+            for features in self._bins.get(key, {}).values():
+                for name, counts in features.items():
+                    _add(item.counts, name, counts)
+        return result
+
+    def _forget_before(self, at: float) -> None:
+        oldest = int(at // BIN)
+        for bins in self._bins.values():
+            for index in [index for index in bins if index < oldest]:
+                del bins[index]
+        for key in [key for key, seen in self._at.items() if seen < at]:
+            del self._at[key]
+            self._bins.pop(key, None)
+            self._references.pop(key, None)
+
+
+def _grow(into: Features, name: str, before: Histogram | None, after: Histogram, anew: bool) -> None:
+    if before is not None and before.keys() == after.keys():
+        _add(into, name, grown_buckets(before, after, anew))
+
+
+def _add(into: Features, name: str, counts: Histogram) -> None:
+    mine = into.get(name)
+    if mine is None or mine.keys() != counts.keys():
+        into[name] = dict(counts)
+    else:
+        for edge, count in counts.items():
+            mine[edge] += count
+
+
+def seen_by_prometheus(
+    service: ModelService, counts: Iterable[Row], references: Iterable[Row], at: float
+) -> dict[tuple[str, str], Seen]:
+    """The same from the rows of `feature_query` and `reference_query`."""
+    result: dict[tuple[str, str], Seen] = {}
+    for rows, is_reference in ((counts, False), (references, True)):
+        for row in rows:
+            place = _place(row, service)
+            if place is None:
+                continue
+            color, version, feature, edge = place
+            item = result.setdefault((color, version), Seen())
+            item.at = at
+            into = item.references if is_reference else item.counts
+            into.setdefault(feature, {})[edge] = row.values[-1]
+    return result
+
+
+def _place(row: Row, service: ModelService) -> tuple[str, str, str, float] | None:
+    color, feature = color_of(row.labels, service), row.labels.get("feature")
+    try:
+        edge = float(row.labels.get("le", ""))
+    except ValueError:
+        return None
+    if color is None or not feature or not row.values or math.isnan(edge):
+        return None
+    return color, row.labels.get("version", ""), feature, edge

@@ -1,0 +1,171 @@
+"""Figures of the fleet, from Prometheus where one is configured, else from the pods themselves.
+
+A Prometheus that is down is said to be down, and the pods are scraped until it is back, if `metrics.scrape` allows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from mlconsole.config import Settings
+from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.services import ModelService
+from mlconsole.domain.sources import Condition, SourceState
+from mlconsole.domain.telemetry import Glance, Telemetry
+from mlconsole.metrics.observer import Observer, Worker
+from mlconsole.metrics.scrape import Fetch, Scraper
+
+RESTART_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+
+class MetricsFeed:
+    """The figures of every service of the fleet. `changed` is called with the key of each whose figures changed."""
+
+    def __init__(self, settings: Settings, offload: Worker, fetch: Fetch, changed: Callable[[str], None]) -> None:
+        metrics = settings.metrics
+        self._changed = changed
+        self._observer = Observer(settings, offload, self._observed) if metrics.prometheus_url else None
+        self._scraper = Scraper(metrics.refresh, fetch, self._scraped) if metrics.scrape else None
+        if self._scraper is not None:
+            self._scraper.active = self._observer is None
+            self._scraper.show_range(metrics.range)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin to read."""
+        for source in (self._observer, self._scraper):
+            if source is not None:
+                self._keep_alive(source.run)
+
+    async def stop(self) -> None:
+        """End every task."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _keep_alive(self, life: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.create_task(self._living(life))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _living(self, life: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a source; what breaks it is in the log, and it begins again."""
+        while True:
+            try:
+                await life()
+            except Exception:
+                log.exception("a source of figures failed")
+            await asyncio.sleep(RESTART_SECONDS)
+
+    # ---- what is looked at
+
+    def reconnect(self) -> None:
+        """Try again now."""
+        if self._observer is not None:
+            self._observer.hurry()
+        if self._scraper is not None:
+            self._scraper.hurry()
+
+    def forget(self) -> None:
+        """Another cluster: drop everything."""
+        if self._observer is not None:
+            self._observer.forget()
+        if self._scraper is not None:
+            self._scraper.forget()
+
+    def fleet(self, services: Sequence[ModelService]) -> None:
+        """Every service there is."""
+        if self._observer is not None:
+            self._observer.fleet(services)
+        if self._scraper is not None:
+            self._scraper.fleet(services)
+
+    def select(self, service: ModelService | None) -> None:
+        """The service whose panels are on the screen."""
+        if self._observer is not None:
+            self._observer.select(service)
+        if self._scraper is not None:
+            self._scraper.select(service)
+
+    def show_range(self, seconds: float) -> None:
+        """How much time the panels show."""
+        if self._observer is not None:
+            self._observer.show_range(seconds)
+        if self._scraper is not None:
+            self._scraper.show_range(seconds)
+
+    @property
+    def charting(self) -> bool:
+        """Whether a chart is on the screen: no range query for one that is not."""
+        return self._charting
+
+    @charting.setter
+    def charting(self, on: bool) -> None:
+        self._charting = on
+        if self._observer is not None and on != self._observer.charting:
+            self._observer.charting = on
+            self._observer.hurry()
+
+    _charting = False
+
+    # ---- which of the two
+
+    def _observed(self, key: str) -> None:
+        if self._scraper is not None and self._observer is not None and self._scraper.active is self._observer.up:
+            self._switch(not self._observer.up)
+        if key:
+            self._changed(key)
+
+    def _scraped(self, key: str) -> None:
+        if self._source is self._scraper:
+            self._changed(key)
+
+    def _switch(self, scraping: bool) -> None:
+        assert self._scraper is not None
+        self._scraper.active = scraping
+        self._scraper.hurry()
+
+    @property
+    def _source(self) -> Observer | Scraper | None:
+        """Who answers now."""
+        if self._observer is not None and (self._scraper is None or not self._observer.known_down):
+            return self._observer
+        return self._scraper
+
+    @property
+    def state(self) -> SourceState:
+        """How the figures come, and what is wrong if they do not."""
+        if self._observer is None:
+            if self._scraper is not None:
+                return self._scraper.state
+            hint = "set metrics.prometheus_url (or PROMETHEUS_URL), or metrics.scrape = true"
+            return SourceState("prom", Condition.OFF, message="no Prometheus, and scraping is off", hint=hint)
+        state = self._observer.state
+        if self._observer.known_down and self._scraper is not None:
+            scraped = self._scraper.state
+            words = "the pods are scraped meanwhile"
+            if scraped.condition in (Condition.DOWN, Condition.DENIED):
+                words = f"and the pods cannot be scraped: {scraped.message}"
+            return replace(state, message=f"{state.message}; {words}")
+        return state
+
+    # ---- what they say
+
+    def glances(self, key: str) -> tuple[Glance, ...]:
+        """The figures of a service's colours now; a colour without any is not there."""
+        return self._source.glances(key) if self._source else ()
+
+    def telemetry(self, key: str) -> Telemetry | None:
+        """The panels of the selected service, None while nothing was asked."""
+        return self._source.telemetry(key) if self._source else None
+
+    def drift(self, key: str) -> DriftTable | None:
+        """The drift table of the selected service, None while nothing was asked."""
+        return self._source.drift(key) if self._source else None

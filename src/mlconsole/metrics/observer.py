@@ -1,0 +1,402 @@
+"""Prometheus as a source: what is asked of it each round, and what its answers make of the panels."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeVar, TypeVarTuple
+
+from msgspec import Struct
+
+from mlconsole.cluster.backoff import Backoff
+from mlconsole.cluster.errors import redact
+from mlconsole.config import Settings
+from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.services import ModelService
+from mlconsole.domain.sources import Condition, SourceState
+from mlconsole.domain.telemetry import Glance, Telemetry
+from mlconsole.domain.text import visible
+from mlconsole.metrics import features, queries
+from mlconsole.metrics.chart import Chart, nice_step
+from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply, address, ask
+
+WINDOWS = (30, 60, 120, 240, 300)
+"""Seconds that a rate looks back over: the first that holds four scrapes."""
+DRIFT_SECONDS = 30.0
+INTERVAL_SECONDS = 60.0
+ROUND_SECONDS = 25.0
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Worker(Protocol):
+    """The engine's way to run a function in a worker process."""
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts, timeout: float) -> T:
+        """`function(*args)` there, within `timeout` seconds."""
+
+
+class _Asked(Struct, frozen=True):
+    """A question, and what its answer is for: handed the reply when it is there."""
+
+    question: Question
+    take: Callable[[Reply], None]
+
+
+class Observer:
+    """Asks one Prometheus. `run` is its life."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        worker: Worker,
+        changed: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings.metrics.prometheus_url or "", settings.metrics.auth)
+        self._worker = worker
+        self._changed = changed
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._backoff = Backoff(1.0, 30.0)
+        self.charting = False
+        self._range = settings.metrics.range
+        self._window = WINDOWS[1]
+        self._condition, self._since = Condition.STARTING, clock()
+        self._failure: Failure | None = None
+        self._last_contact = 0.0
+        self._warning = ""
+        self._services: dict[str, ModelService] = {}
+        self._selected = ""
+        self.forget()
+
+    def forget(self) -> None:
+        """Another cluster: nothing of the one before counts."""
+        self._services = {}
+        self._values: dict[str, dict[tuple[str, str], float]] = {}
+        """The figures now: by service, then by colour and statistic."""
+        self._own: dict[str, dict[tuple[str, str], float]] = {}
+        """The same by the configuration's own queries."""
+        self._glances: dict[str, tuple[Glance, ...]] = {}
+        self._interval_asked = -math.inf
+        self._anything = False
+        """Whether Prometheus has such metrics under whatever labels."""
+        self._fleet_problem = ""
+        self._clear_selected()
+
+    def _clear_selected(self) -> None:
+        self._chart: Chart | None = None
+        self._panel_queries: dict[str, str] = {}
+        self._panel_problems: dict[str, str] = {}
+        self._telemetry: Telemetry | None = None
+        self._drift: DriftTable | None = None
+        self._drift_asked = -math.inf
+
+    # ---- what is looked at
+
+    def fleet(self, services: Sequence[ModelService]) -> None:
+        """Every service."""
+        first = not self._services
+        self._services = {service.key: service for service in services}
+        for key in self._glances.keys() - self._services.keys():
+            for known in (self._values, self._own, self._glances):
+                known.pop(key, None)
+        if first:
+            self._wake.set()
+
+    def select(self, service: ModelService | None) -> None:
+        """The service whose panels are on the screen."""
+        if service is not None:
+            before = self._services.get(service.key)
+            self._services[service.key] = service
+            if before is not None and [color.name for color in before.colors] != [
+                color.name for color in service.colors
+            ]:
+                self._chart = None
+        key = service.key if service else ""
+        if key != self._selected:
+            self._selected = key
+            self._clear_selected()
+            self._wake.set()
+
+    def show_range(self, seconds: float) -> None:
+        """How much time the panels show."""
+        if seconds != self._range:
+            self._range = seconds
+            self._chart = None
+            self._wake.set()
+
+    def hurry(self) -> None:
+        """Ask now."""
+        self._backoff.reset()
+        self._wake.set()
+
+    # ---- life
+
+    async def run(self) -> None:
+        """Ask round after round, until cancelled. A Prometheus that is down or slow is asked less often."""
+        while True:
+            self._wake.clear()
+            started = time.monotonic()
+            answered = await self._round()
+            took = time.monotonic() - started
+            pause = max(self._settings.metrics.refresh, 3 * took) if answered else self._backoff.pause()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
+
+    async def _round(self) -> bool:
+        asked = self._questions()
+        try:
+            replies = await self._worker.run(
+                ask, self._endpoint, [item.question for item in asked], timeout=ROUND_SECONDS
+            )
+        except TimeoutError as error:
+            self._down(Failure("down", f"{address(self._endpoint.url)}: {error}", "it is tried again by itself"))
+            return False
+        except Exception as error:
+            # The worker broke, not the question: the source is down until the next round, and the log says why.
+            log.exception("asking Prometheus failed")
+            self._down(
+                Failure("down", f"the metrics worker failed: {type(error).__name__}: {error}", "see the log file")
+            )
+            return False
+        failures = [reply.failure for reply in replies if reply.failure is not None]
+        total = [failure for failure in failures if failure.kind != "query"]
+        if len(total) == len(replies):
+            self._down(total[0])
+            return False
+        self._up()
+        self._warning = visible(next((text for reply in replies for text in reply.warnings), ""), 300)
+        for item, reply in zip(asked, replies, strict=True):
+            item.take(reply)
+        self._settle()
+        return True
+
+    def _down(self, failure: Failure) -> None:
+        self._failure = failure
+        self._become(Condition.DENIED if failure.kind == "denied" else Condition.DOWN)
+
+    def _up(self) -> None:
+        self._failure = None
+        self._backoff.reset()
+        self._last_contact = self._clock()
+        self._become(Condition.LIVE)
+
+    def _become(self, condition: Condition) -> None:
+        changed = condition is not self._condition
+        if changed:
+            self._condition, self._since = condition, self._clock()
+        if changed or self._failure is not None:
+            self._telemetry = None
+            self._changed(self._selected)
+
+    @property
+    def up(self) -> bool:
+        """Whether it answers."""
+        return self._condition is Condition.LIVE
+
+    @property
+    def known_down(self) -> bool:
+        """Whether it was asked and did not answer as it should."""
+        return self._failure is not None
+
+    @property
+    def state(self) -> SourceState:
+        """How it answers."""
+        failure = self._failure
+        message = redact(failure.why) if failure else self._fleet_problem or self._warning
+        hint = failure.hint if failure else ""
+        where = address(self._endpoint.url)
+        return SourceState("prom", self._condition, self._since, self._last_contact, message, hint, where)
+
+    # ---- what is asked
+
+    def _questions(self) -> list[_Asked]:
+        asked = self._fleet_questions()
+        service = self._services.get(self._selected)
+        if service is not None:
+            if self.charting:
+                asked += self._chart_questions(service)
+            if self._clock() - self._drift_asked >= DRIFT_SECONDS:
+                self._drift_asked = self._clock()
+                asked += self._drift_questions(service)
+        # Nobody to ask about: still asked whether it is there.
+        return asked or [_Asked(Question(queries.ANYTHING), self._take_anything)]
+
+    def _fleet_questions(self) -> list[_Asked]:
+        services = [service for service in self._services.values() if service.colors]
+        if not services:
+            return []
+        scope, window = queries.Scope(services), f"{self._window}s"
+        asked = []
+        if self._clock() - self._interval_asked >= INTERVAL_SECONDS:
+            self._interval_asked = self._clock()
+            asked.append(_Asked(Question(queries.interval_query(scope)), self._take_interval))
+            asked.append(_Asked(Question(queries.ANYTHING), self._take_anything))
+        places = {
+            (service.namespace, color.deployment): (service.key, color.name)
+            for service in services
+            for color in service.colors
+        }
+        for stat in queries.STATS:
+            query = queries.panel_query(stat, scope, window)
+            asked.append(_Asked(Question(query), partial(self._take_fleet, stat, places)))
+        for service in services:
+            given = self._settings.service(service.namespace, service.name).queries
+            for stat in queries.STATS:
+                own = queries.override(service, stat, given, window)
+                if own is not None:
+                    asked.append(_Asked(Question(own), partial(self._take_own, stat, service)))
+        return asked
+
+    def _chart_questions(self, service: ModelService) -> list[_Asked]:
+        metrics = self._settings.metrics
+        step = nice_step(self._range, max(1.0, metrics.refresh))
+        if self._chart is None:
+            self._chart = Chart(service.key, self._range, step, [color.name for color in service.colors])
+        chart = self._chart
+        due = chart.missing(self._clock())
+        window = f"{max(self._window, step)}s"
+        given = self._settings.service(service.namespace, service.name).queries
+        scope = queries.Scope([service])
+        asked = []
+        texts: dict[str, list[str]] = {}
+        for stat, panel in queries.PANELS.items():
+            query = queries.override(service, stat, given, window) or queries.panel_query(stat, scope, window)
+            texts.setdefault(panel, []).append(query)
+            question = Question(query, due[0] * step, due[-1] * step, step)
+            asked.append(_Asked(question, partial(self._take_points, chart, service, due, stat)))
+        self._panel_queries = {panel: "\n".join(found) for panel, found in texts.items()}
+        self._panel_problems = {}
+        return asked
+
+    def _drift_questions(self, service: ModelService) -> list[_Asked]:
+        scope = queries.Scope([service])
+        counted: list[Reply] = []
+
+        def take_references(reply: Reply) -> None:
+            self._take_drift(service, counted[0], reply)
+
+        return [
+            _Asked(Question(queries.feature_query(scope)), counted.append),
+            _Asked(Question(queries.reference_query(scope)), take_references),
+        ]
+
+    # ---- what is made of the answers
+
+    def _take_interval(self, reply: Reply) -> None:
+        counts = [row.values[-1] for row in reply.rows if row.values and row.values[-1] > 0]
+        if counts:
+            interval = 60.0 / max(counts)
+            self._window = next((window for window in WINDOWS if window >= 4 * interval), WINDOWS[-1])
+
+    def _take_anything(self, reply: Reply) -> None:
+        self._anything = bool(reply.rows)
+
+    def _take_fleet(self, stat: str, places: Mapping[tuple[str, str], tuple[str, str]], reply: Reply) -> None:
+        for values in self._values.values():
+            for place in [place for place in values if place[1] == stat]:
+                del values[place]
+        for row in reply.rows:
+            place = (row.labels.get("namespace", ""), row.labels.get(queries.LABEL, ""))
+            found = places.get(place)
+            if found is not None and row.values:
+                self._values.setdefault(found[0], {})[found[1], stat] = row.values[-1]
+
+    def _take_own(self, stat: str, service: ModelService, reply: Reply) -> None:
+        values = self._own.setdefault(service.key, {})
+        for color in service.colors:
+            values[color.name, stat] = math.nan
+        for row in reply.rows:
+            color_name = queries.color_of(row.labels, service)
+            if color_name is not None and row.values:
+                values[color_name, stat] = row.values[-1]
+
+    def _take_points(self, chart: Chart, service: ModelService, due: range, stat: str, reply: Reply) -> None:
+        panel = queries.PANELS[stat]
+        found: dict[str, dict[int, float]] = {}
+        lost = 0
+        for row in reply.rows:
+            color = queries.color_of(row.labels, service)
+            if color is None:
+                lost += 1
+                continue
+            into = found.setdefault(color, {})
+            into.update({round(at / chart.step): value for at, value in zip(row.times, row.values, strict=True)})
+        if reply.failure is not None:
+            self._panel_problems[panel] = redact(reply.failure.why) + (
+                f" ({reply.failure.hint})" if reply.failure.hint else ""
+            )
+        elif reply.warnings:
+            self._panel_problems.setdefault(panel, visible(reply.warnings[0], 300))
+        elif lost and not found:
+            self._panel_problems[panel] = f"{lost} series without a label that names a colour of {service.name}"
+        chart.put(due, stat, found)
+        if stat == queries.STATS[-1]:
+            chart.finish(due)
+
+    def _take_drift(self, service: ModelService, counts: Reply, references: Reply) -> None:
+        now = self._clock()
+        failure = counts.failure or references.failure
+        if failure is not None:
+            self._drift = DriftTable(service.key, now, problem=redact(failure.why))
+            return
+        seen = features.seen_by_prometheus(service, counts.rows, references.rows, now)
+        self._drift = features.table(service, now, seen)
+
+    def _settle(self) -> None:
+        """The round is over: say what changed."""
+        now = self._clock()
+        self._fleet_problem = ""
+        if self._services and not self._values and not self._own and self._anything:
+            self._fleet_problem = (
+                "it has ml_predictions_total, but none with the labels namespace and pod of these services: "
+                "give them `queries` in mlconsole.toml"
+            )
+        for key, service in self._services.items():
+            values = {**self._values.get(key, {}), **self._own.get(key, {})}
+            self._glances[key] = tuple(
+                _glance(color.name, values, self._window, now)
+                for color in service.colors
+                if any(name == color.name and math.isfinite(value) for (name, _), value in values.items())
+            )
+            self._changed(key)
+        self._telemetry = None
+
+    # ---- what it says
+
+    def glances(self, key: str) -> tuple[Glance, ...]:
+        """The figures of a service's colours now."""
+        return self._glances.get(key, ())
+
+    def telemetry(self, key: str) -> Telemetry | None:
+        """The panels of the selected service."""
+        if key != self._selected or self._chart is None:
+            return None
+        if self._telemetry is None:
+            problem = redact(self._failure.why) if self._failure else self._fleet_problem or self._warning
+            self._telemetry = self._chart.telemetry(
+                self._last_contact, "prometheus", self._panel_queries, self._panel_problems, problem
+            )
+        return self._telemetry
+
+    def drift(self, key: str) -> DriftTable | None:
+        """The drift table of the selected service."""
+        return self._drift if key == self._selected else None
+
+
+def _glance(color: str, values: Mapping[tuple[str, str], float], window: float, at: float) -> Glance:
+    def known(stat: str) -> float | None:
+        value = values.get((color, stat), math.nan)
+        return value if math.isfinite(value) else None
+
+    rate = known("rate")
+    return Glance(color, rate, known("errors"), known("p50"), known("p95"), known("p99"), (rate or 0.0) * window, at)

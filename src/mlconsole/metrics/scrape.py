@@ -1,0 +1,410 @@
+"""Rounds over the pods of the fleet: each pod's own /metrics, through the API server's proxy.
+
+The selected service's pods are read every `metrics.refresh` seconds. The others share a budget of requests, so that a
+fleet of thousands of pods costs the API server no more than a small one: they are read less often. A pod that does not
+answer, or that has no figures, is asked ever less often, and again at once when the user says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from mlconsole.cluster.backoff import Backoff
+from mlconsole.cluster.errors import ClusterError, redact
+from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.services import Color, ModelService
+from mlconsole.domain.sources import Condition, SourceState
+from mlconsole.domain.telemetry import Glance, Telemetry
+from mlconsole.domain.text import visible
+from mlconsole.metrics import features
+from mlconsole.metrics.chart import MOST_POINTS, STATS_OF, Chart
+from mlconsole.metrics.exposition import Malformed, Page, Parser
+from mlconsole.metrics.ledger import LONGEST_GAP, STATS, WINDOW, ColorLedger, points
+
+PATH = "/metrics"
+PER_SECOND = 10.0
+"""Pods that are read a second, at most, of the selected service and as many again of all the others."""
+CONCURRENT = 8
+SMALL_FLEET = 50
+"""Up to this many pods features are read of every service, not only of the selected one."""
+DEADLINE = 10.0
+LONGEST_PAUSE = 60.0
+LONGEST_PAUSE_EMPTY = 300.0
+KEEP = 3600.0
+KEEP_LEAST = 900.0
+KEPT_COLORS = 50
+"""Colours whose growth is kept for `KEEP`; of a larger fleet less time is kept."""
+log = logging.getLogger(__name__)
+
+Fetch = Callable[[str, str, str, str], Awaitable[bytes]]
+
+
+class _Target:
+    """A pod to read."""
+
+    def __init__(self, service: ModelService, color: Color, pod: str, first: float) -> None:
+        self.key = service.key
+        self.namespace = service.namespace
+        self.color = color.name
+        self.pod = pod
+        self.port = _port(service)
+        self.due = 0.0
+        self.backoff = Backoff(first, LONGEST_PAUSE)
+        self.nothing = Backoff(4 * first, LONGEST_PAUSE_EMPTY)
+        self.reads = 0
+        self.problem = ""
+        self.running = False
+
+
+def _port(service: ModelService) -> str:
+    port = service.ports[0] if service.ports else None
+    return (port.target or str(port.number)) if port else ""
+
+
+class _Book:
+    """What is known of one service."""
+
+    def __init__(self) -> None:
+        self.colors: dict[str, ColorLedger] = {}
+        self.features = features.FeatureLedger()
+        self.glances: tuple[Glance, ...] = ()
+
+
+class Scraper:
+    """Reads pods and answers with figures. `run` is its life; idle while `active` is false."""
+
+    def __init__(
+        self,
+        refresh: float,
+        fetch: Fetch,
+        changed: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._refresh = max(refresh, 0.05)
+        self._fetch = fetch
+        self._changed = changed
+        self._clock = clock
+        self._parser = Parser()
+        self._wake = asyncio.Event()
+        self._reading: set[asyncio.Task[None]] = set()
+        self._selected = ""
+        self._range = WINDOW
+        self.active = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Another cluster: nothing of the one before counts."""
+        for task in self._reading:
+            task.cancel()
+        self._services: dict[str, ModelService] = {}
+        self._targets: dict[str, dict[str, _Target]] = {}
+        """By service and pod."""
+        self._count = 0
+        self._due: list[tuple[float, int, _Target]] = []
+        """A heap; what in it is no longer anybody's target is passed over."""
+        self._books: dict[str, _Book] = {}
+        self._chart: Chart | None = None
+        self._telemetry: Telemetry | None = None
+        self._drift: tuple[float, DriftTable] | None = None
+        self._last_contact = 0.0
+        self._condition, self._since = Condition.STARTING, self._clock()
+        self._wake.set()
+
+    # ---- what there is to read
+
+    def fleet(self, services: Sequence[ModelService]) -> None:
+        """Every service: new pods are read soon, one after the other; those that are gone no more."""
+        before, self._services = self._services, {service.key: service for service in services}
+        for key in before.keys() - self._services.keys():
+            self._targets.pop(key, None)
+            self._books.pop(key, None)
+        small = len(services) <= SMALL_FLEET // 4
+        for service in services:
+            if before.get(service.key) is not service:
+                self._take(service, small)
+        self._count = sum(map(len, self._targets.values()))
+        self._wake.set()
+
+    def select(self, service: ModelService | None) -> None:
+        """The service whose panels are on the screen: its pods come first."""
+        key = service.key if service else ""
+        if key == self._selected:
+            return
+        self._selected = key
+        self._chart = self._telemetry = self._drift = None
+        if service is not None:
+            self._services[key] = service
+            self._take(service, small=False)
+            self._count = sum(map(len, self._targets.values()))
+            self.hurry(key)
+
+    def show_range(self, seconds: float) -> None:
+        """How much time the panels show."""
+        if seconds != self._range:
+            self._range = seconds
+            self._chart = self._telemetry = None
+
+    def hurry(self, key: str = "") -> None:
+        """Read every pod (of a service) at the next chance, whatever it answered before."""
+        now = self._clock()
+        for service, targets in self._targets.items():
+            if not key or service == key:
+                for target in targets.values():
+                    target.backoff.reset()
+                    target.nothing.reset()
+                    if not target.running:
+                        self._plan(target, now)
+        self._wake.set()
+
+    def _take(self, service: ModelService, small: bool) -> None:
+        """The pods of a service as they are now. Of an unselected one in a large fleet only the live colour's."""
+        before = self._targets.get(service.key, {})
+        targets = self._targets[service.key] = {}
+        live = service.live_color
+        all_colors = small or service.key == self._selected or live is None
+        now, port = self._clock(), _port(service)
+        for color in service.colors if all_colors or live is None else (live,):
+            for pod in color.pods:
+                if pod.terminating or not (pod.ready or pod.phase == "Running"):
+                    continue
+                known = before.get(pod.name)
+                if known is not None and (known.color, known.port) == (color.name, port):
+                    targets[pod.name] = known
+                    continue
+                target = targets[pod.name] = _Target(service, color, pod.name, self._refresh)
+                self._plan(target, now + (len(self._due) / PER_SECOND if service.key != self._selected else 0.0))
+        book = self._books.get(service.key)
+        if book is not None:
+            for name, ledger in book.colors.items():
+                ledger.retain(pod for pod, target in targets.items() if target.color == name)
+            book.features.retain(targets)
+
+    def _plan(self, target: _Target, due: float) -> None:
+        target.due = due
+        heapq.heappush(self._due, (due, id(target), target))
+
+    # ---- life
+
+    async def run(self) -> None:
+        """Read what is due, until cancelled."""
+        try:
+            while True:
+                self._wake.clear()
+                pause = self._start_due() if self.active else None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+        finally:
+            reading = list(self._reading)
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+
+    def _start_due(self) -> float | None:
+        """Start to read the pods that are due; seconds until the next one is, None for as long as it takes."""
+        now = self._clock()
+        while self._due and len(self._reading) < CONCURRENT:
+            due, _, target = self._due[0]
+            if due > now:
+                return max(0.001, due - now)
+            heapq.heappop(self._due)
+            if target.due == due and not target.running and self._is_target(target):
+                target.running = True
+                task = asyncio.create_task(self._read(target))
+                self._reading.add(task)
+                task.add_done_callback(self._read_ended)
+        return None
+
+    def _read_ended(self, task: asyncio.Task[None]) -> None:
+        self._reading.discard(task)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("reading a pod failed", exc_info=error)
+
+    def _is_target(self, target: _Target) -> bool:
+        """Whether a pod is still one to read: not gone, nor of a cluster that nobody looks at any more."""
+        return self._targets.get(target.key, {}).get(target.pod) is target
+
+    async def _read(self, target: _Target) -> None:
+        started = self._clock()
+        pause: float | None = None
+        try:
+            async with asyncio.timeout(DEADLINE):
+                body = await self._fetch(target.namespace, target.pod, target.port, PATH)
+            at = (started + self._clock()) / 2
+            page = self._parser.page(body, features=self._with_features(target))
+            if self._is_target(target):
+                pause = self._count_page(target, at, page)
+        except (ClusterError, TimeoutError, Malformed) as error:
+            why = error.message if isinstance(error, ClusterError) else str(error) or f"no answer in {DEADLINE:g} s"
+            pause = self._failed(target, why if target.pod in why else f"pod {target.pod}: {why}")
+        finally:
+            # Whatever went wrong, it is not tried again at once.
+            target.running = False
+            if self._is_target(target):
+                self._plan(target, self._clock() + (self._period(target) if pause is None else pause))
+
+    def _with_features(self, target: _Target) -> bool:
+        return target.key == self._selected or self._count <= SMALL_FLEET
+
+    def _period(self, target: _Target) -> float:
+        """Seconds between two reads of a pod; the first two are close, so that there is a rate soon."""
+        return self._refresh if target.reads <= 1 else self._round_seconds(target.key)
+
+    def _round_seconds(self, key: str) -> float:
+        """Seconds that a round over a service's pods takes."""
+        mine = len(self._targets.get(self._selected, ()))
+        return max(self._refresh, (mine if key == self._selected else self._count - mine) / PER_SECOND)
+
+    def _failed(self, target: _Target, why: str) -> float:
+        target.problem = redact(why)
+        if self._is_target(target):
+            if target.key == self._selected:
+                self._telemetry = None
+            self._changed(target.key)
+        return target.backoff.pause()
+
+    def _count_page(self, target: _Target, at: float, page: Page) -> float | None:
+        """Take what a pod said; seconds until it is asked again, None for as usual."""
+        self._last_contact = self._clock()
+        target.backoff.reset()
+        target.reads += 1
+        before, target.problem = target.problem, self._complaint(target, page)
+        if target.problem != before:
+            self._telemetry = None
+            self._changed(target.key)
+        if page.empty:
+            return target.nothing.pause()
+        if not self._is_of(target, page):
+            return None
+        target.nothing.reset()
+        book = self._books.setdefault(target.key, _Book())
+        ledger = book.colors.get(target.color)
+        if ledger is None:
+            keep = min(KEEP, max(KEEP_LEAST, KEEP * KEPT_COLORS / max(1, 2 * len(self._services))))
+            ledger = book.colors[target.color] = ColorLedger(self._refresh, keep)
+        complete = self._complete(target.key, ledger)
+        ledger.add(target.pod, at, page, max(LONGEST_GAP, 3 * self._round_seconds(target.key)))
+        book.features.add(target.pod, target.color, at, page)
+        if self._complete(target.key, ledger) > complete:
+            self._refresh_figures(target.key, book)
+        return None
+
+    def _complaint(self, target: _Target, page: Page) -> str:
+        if page.empty:
+            return f"pod {target.pod} exports no ml_predictions_total and no ml_prediction_duration_seconds"
+        if not self._is_of(target, page):
+            color = visible(page.color, 40)
+            return f"pod {target.pod} is of {target.color or 'no colour'} and says color={color}: not counted"
+        return f"pod {target.pod}: {', '.join(page.odd)} with a value that is no count" if page.odd else ""
+
+    def _is_of(self, target: _Target, page: Page) -> bool:
+        """Whether the page is of the colour that was asked for (I22); a word that is no colour here says nothing."""
+        service = self._services.get(target.key)
+        known = {color.name for color in service.colors} if service else set()
+        return page.color not in known or page.color == target.color
+
+    # ---- what it says
+
+    def _patience(self, key: str) -> float:
+        return 3 * self._round_seconds(key)
+
+    def _complete(self, key: str, ledger: ColorLedger) -> int:
+        """The bin until which a colour is complete."""
+        return int(ledger.complete_until(self._patience(key)) // ledger.width)
+
+    def _refresh_figures(self, key: str, book: _Book) -> None:
+        bins = max(1, round(max(WINDOW, 2 * self._round_seconds(key)) / self._refresh))
+        glances = []
+        for color, ledger in book.colors.items():
+            end = self._complete(key, ledger)
+            found = ledger.over(end, bins)
+            if found.span > 0:
+                glances.append(found.glance(color, end * ledger.width))
+        book.glances = tuple(glances)
+        if key == self._selected:
+            self._telemetry = None
+        self._changed(key)
+
+    def glances(self, key: str) -> tuple[Glance, ...]:
+        """The figures of a service's colours now."""
+        book = self._books.get(key)
+        return book.glances if book else ()
+
+    def telemetry(self, key: str) -> Telemetry | None:
+        """The panels of the selected service."""
+        service, book = self._services.get(key), self._books.get(key)
+        if key != self._selected or service is None:
+            return None
+        if self._telemetry is None:
+            self._telemetry = self._drawn(service, book)
+        return self._telemetry
+
+    def _drawn(self, service: ModelService, book: _Book | None) -> Telemetry:
+        each = max(1, math.ceil(self._range / MOST_POINTS / self._refresh))
+        if self._chart is None:
+            step = each * self._refresh
+            self._chart = Chart(service.key, self._range, step, [color.name for color in service.colors])
+        chart = self._chart
+        ledgers = book.colors if book else {}
+        until = max((self._complete(service.key, ledger) for ledger in ledgers.values()), default=0) * self._refresh
+        if until:
+            asked = chart.missing(until)
+            bins = max(round(WINDOW / self._refresh), each)
+            found = {
+                color: points(ledger, [index * each for index in asked], bins) for color, ledger in ledgers.items()
+            }
+            for stat in STATS:
+                by_color = {color: dict(zip(asked, stats[stat], strict=True)) for color, stats in found.items()}
+                chart.put(asked, stat, by_color)
+            chart.finish(asked)
+        what = f"GET {PATH} of {len(self._targets.get(service.key, ()))} pods, over {WINDOW:g} s"
+        return chart.telemetry(
+            until or self._clock(), "scrape", dict.fromkeys(STATS_OF, what), {}, self._problem(service.key)
+        )
+
+    def drift(self, key: str) -> DriftTable | None:
+        """The drift table of the selected service; a new one every few seconds."""
+        service, book = self._services.get(key), self._books.get(key)
+        if service is None or book is None:
+            return None
+        now = self._clock()
+        made = self._drift
+        if made is None or made[1].service != key or now - made[0] >= self._refresh:
+            made = self._drift = (now, features.table(service, math.floor(now), book.features.seen()))
+        return made[1]
+
+    def _problem(self, key: str) -> str:
+        told = [target.problem for target in self._targets.get(key, {}).values() if target.problem]
+        return told[0] + (f" (and {len(told) - 1} more)" if len(told) > 1 else "") if told else ""
+
+    @property
+    def state(self) -> SourceState:
+        """How the pods answer."""
+        targets = [target for of_service in self._targets.values() for target in of_service.values()]
+        told = [target.problem for target in targets if target.problem]
+        condition = self._judged(targets)
+        if condition is not self._condition:
+            self._condition, self._since = condition, self._clock()
+        message, hint = "", ""
+        if told:
+            message = told[0] if len(targets) == 1 else f"{len(told)} of {len(targets)} pods: {told[0]}"
+            hint = "press R to try again now, or set metrics.prometheus_url"
+        elif not targets:
+            message = "there is no running pod to scrape"
+        limit = max(30.0, 3 * len(targets) / PER_SECOND)
+        where = f"{PATH} of {len(targets)} pods"
+        return SourceState("scrape", condition, self._since, self._last_contact, message, hint, where, limit)
+
+    def _judged(self, targets: Sequence[_Target]) -> Condition:
+        if any(target.reads and not target.problem for target in targets):
+            return Condition.LIVE
+        if any(target.problem for target in targets):
+            fresh = self._last_contact and self._clock() - self._last_contact < max(30.0, 3 * self._refresh)
+            return Condition.STALE if fresh else Condition.DOWN
+        return Condition.STALE if self._last_contact else Condition.STARTING
