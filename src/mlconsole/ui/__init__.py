@@ -1,1 +1,1 @@
-"""The Textual application: it renders snapshots and emits intents, and decides nothing."""
+"""The screen: widgets that render what the engine publishes and send what the operator intends, with no logic."""

@@ -1,0 +1,450 @@
+"""The console as a Textual app: hands what the engine says to the screen, and what the operator means to the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from mlconsole.domain.history import Outcome
+from mlconsole.domain.services import ModelService, Shape
+from mlconsole.engine import protocol
+from mlconsole.engine.spawn import EngineProcess
+from mlconsole.ui import themes
+from mlconsole.ui.keys import KEYS
+from mlconsole.ui.known import Known
+from mlconsole.ui.link import Link
+from mlconsole.ui.panes.latency import LatencyPane
+from mlconsole.ui.render import deployment
+from mlconsole.ui.screens.main import MainScreen
+from mlconsole.ui.widgets.table import Table
+
+log = logging.getLogger(__name__)
+CONCERNED: Mapping[type, tuple[str, ...]] = {
+    protocol.Fleet: ("fleet",),
+    protocol.Detail: ("deployment", "registry", "latency", "drift"),
+    protocol.Registry: ("registry",),
+    protocol.Charts: ("latency",),
+    protocol.Drift: ("drift",),
+    protocol.Pipelines: ("pipeline",),
+    protocol.Sources: ("fleet", "pipeline", "registry", "latency", "drift", "deployment"),
+    protocol.Place: ("fleet",),
+}
+"""The panes that a publication concerns; the header shows something of each."""
+FRAME = 0.04
+"""Seconds in which publications are gathered for one repaint."""
+
+
+class Console(App[int]):
+    """The app. `crashed` is set when it ended over an error of its own."""
+
+    TITLE = "mlconsole"
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "leave", show=False, priority=True)]
+    CSS_PATH = "screens/main.tcss"
+
+    def __init__(
+        self, engine: EngineProcess, options: Mapping[str, object], log_path: Path, driver_class: Any = None
+    ) -> None:
+        super().__init__(driver_class=driver_class)
+        self.known = Known()
+        self.plain = driver_class is not None
+        """Whether only ASCII leaves: for what draws better when it knows."""
+        self.crashed = False
+        self._log_path = log_path
+        self._theme_problems = self._add_themes(str(options.get("theme") or ""))
+        self._link = Link(engine, options, log_path, self._take, self._engine_lost, self._engine_found)
+        self._link_task: asyncio.Task[None] | None = None
+        self._requests = itertools.count(1)
+        self._under_way: dict[int, str] = {}
+        self._leaving = False
+        self._concerned: set[str] = set()
+        self._gathering = False
+        self._shown: tuple[str, ...] = ()
+        self._place: protocol.ChangePlace | None = None
+
+    # ---- themes
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The console's own variables, for themes that do not name them."""
+        return {"live": "#6cc08b", "idle": "#6d9fd8"}
+
+    def _add_themes(self, wanted: str) -> list[str]:
+        found, problems = themes.load()
+        for theme in found.values():
+            self.register_theme(theme)
+        if wanted and wanted not in self.available_themes:
+            problems.append(f"there is no theme {wanted!r}; there are {', '.join(sorted(found))}")
+        self.theme = wanted if wanted in self.available_themes else themes.DEFAULT
+        return problems
+
+    # ---- life
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The main screen is the bottom one."""
+        return MainScreen(self.known)
+
+    def on_mount(self) -> None:
+        """Listen to the engine, and to signals."""
+        self._link_task = asyncio.create_task(self._link.run())
+        self._link_task.add_done_callback(self._link_ended)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            try:
+                loop.add_signal_handler(number, partial(self.exit, 128 + number))
+            except (RuntimeError, ValueError):
+                # Not the main thread: whoever runs it there ends it.
+                break
+        for problem in self._theme_problems:
+            self.notify(problem, severity="warning", markup=False)
+
+    async def on_unmount(self) -> None:
+        """End the engine with its UI."""
+        if self._link_task:
+            self._link_task.cancel()
+            await asyncio.gather(self._link_task, return_exceptions=True)
+
+    def _link_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._handle_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """An error of the console's own: to the log file whole, to the screen in a line, never as a traceback."""
+        log.error("the console ended over an error of its own", exc_info=error)
+        self.crashed = True
+        self._return_code = 1
+        self.exit(1)
+
+    # ---- engine
+
+    def send(self, intent: protocol.Intent) -> None:
+        """Send an intent."""
+        self._link.send(intent)
+
+    def _engine_found(self) -> None:
+        """An engine, new perhaps: tell it what is looked at."""
+        self.known.engine_problem = ""
+        if self._place is not None:
+            self.send(self._place)
+        if self._shown:
+            self.send(protocol.Show(self._shown))
+        latency = self._main.query_one(LatencyPane)
+        self.send(protocol.ShowRange(latency.seconds))
+        if self.known.selected:
+            self.send(protocol.Select(self.known.selected))
+
+    def _engine_lost(self, why: str) -> None:
+        log.error("the engine is gone: %s (%s)", why, self._link.state)
+        self.known.engine_problem = why
+        self.notify(f"the engine: {why}. {self._log_path} says more", severity="error", markup=False)
+        self._under_way.clear()
+        from mlconsole.ui.screens.operation import OperationScreen
+
+        for screen in self.screen_stack:
+            if isinstance(screen, OperationScreen):
+                screen.lost()
+        self._main.show()
+
+    def _take(self, message: protocol.Publication) -> None:
+        if isinstance(message, protocol.Planned | protocol.Refused | protocol.Progress | protocol.Log):
+            self._answer(message)
+            return
+        if isinstance(message, protocol.Notice):
+            severity = message.severity if message.severity in ("information", "warning", "error") else "information"
+            self.notify(message.words, severity=severity, markup=False)  # type: ignore[arg-type]
+            return
+        self.known.take(message)
+        self._concerned.update(CONCERNED.get(type(message), ()))
+        if not self._gathering:
+            self._gathering = True
+            self.set_timer(FRAME, self._paint)
+
+    def _paint(self) -> None:
+        self._gathering = False
+        concerned, self._concerned = self._concerned, set()
+        self._main.renew(concerned)
+        from mlconsole.ui.screens.page import Page, TablePage
+
+        for screen in self.screen_stack:
+            if isinstance(screen, Page | TablePage):
+                screen.renew()
+
+    def _answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress | protocol.Log) -> None:
+        """Hand an answer to the page that asked; an operation whose page was left tells its end in a notice."""
+        for screen in self.screen_stack:
+            take = getattr(screen, "take_log" if isinstance(message, protocol.Log) else "take_answer", None)
+            if take is not None:
+                take(message)
+        if isinstance(message, protocol.Log):
+            return
+        if isinstance(message, protocol.Progress) and message.outcome is None:
+            self._under_way[message.request] = message.service
+            return
+        under_way = self._under_way.pop(message.request, "")
+        if isinstance(message, protocol.Progress) and message.outcome is not None:
+            good = message.outcome is Outcome.VERIFIED
+            words = f"{message.service}: {message.outcome}: {message.words}"
+            self.notify(words, severity="information" if good else "error", timeout=10, markup=False)
+            self.bell()
+        elif isinstance(message, protocol.Refused) and under_way:
+            self.notify(f"{under_way}: {message.message}", severity="error", timeout=15, markup=False)
+            self.bell()
+
+    # ---- what is looked at
+
+    @property
+    def _main(self) -> MainScreen:
+        main = self.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        return main
+
+    def post_shown(self, panes: tuple[str, ...]) -> None:
+        """Tell the engine which panes are on the screen, if that changed."""
+        if panes != self._shown:
+            self._shown = panes
+            self.send(protocol.Show(panes))
+
+    def select(self, key: str) -> None:
+        """Look at another service."""
+        if key and self.known.select(key):
+            self.send(protocol.Select(key))
+            self._main.show()
+
+    def _service(self) -> ModelService | None:
+        service = self.known.service
+        if service is None:
+            self.notify("no service is selected", markup=False)
+        return service
+
+    # ---- actions: traffic
+
+    def action_switch(self) -> None:
+        """Plan a switch of the selected service."""
+        service = self._service()
+        if service is None:
+            return
+        if service.shape not in (Shape.BLUE_GREEN, Shape.BOTH):
+            self.notify(f"{deployment.kind_of(service)}: there is no colour to switch to", markup=False)
+            return
+        if service.idle_color is None and len(service.colors) > 1:
+            self._choose_color(service)
+            return
+        self._operate(protocol.MakePlan(next(self._requests), "switch", service.key))
+
+    def _choose_color(self, service: ModelService) -> None:
+        from mlconsole.ui.screens import choices
+
+        def chosen(color: str | None) -> None:
+            if color:
+                self._operate(protocol.MakePlan(next(self._requests), "switch", service.key, to_color=color))
+
+        self.push_screen(choices.colors(service), chosen)
+
+    def action_rollback(self) -> None:
+        """Plan the way back of the selected service."""
+        service = self._service()
+        if service is None:
+            return
+        if service.shape is not Shape.PLAIN:
+            self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key))
+            return
+        from mlconsole.ui.screens import choices
+
+        def chosen(number: str | None) -> None:
+            if number:
+                self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key, revision=int(number)))
+
+        self.push_screen(choices.revisions(service, time.time()), chosen)
+
+    def _operate(self, intent: protocol.MakePlan) -> None:
+        from mlconsole.ui.screens.operation import OperationScreen
+
+        if self.known.engine_problem:
+            self.notify(f"the engine is not there: {self.known.engine_problem}", severity="error", markup=False)
+            return
+        self.push_screen(OperationScreen(intent, self.send))
+
+    # ---- actions: look
+
+    def action_logs(self) -> None:
+        """The log of a pod."""
+        service = self._service()
+        if service is not None:
+            from mlconsole.ui.screens.logs import LogPage
+
+            self.push_screen(LogPage(service, self.send))
+
+    def action_events(self) -> None:
+        """Events about the service."""
+        if self._service() is not None:
+            from mlconsole.ui.screens import choices
+
+            self.push_screen(choices.events(self.known))
+
+    def action_audit(self) -> None:
+        """Operations on the service; enter opens one."""
+        if self._service() is None:
+            return
+        from mlconsole.ui.screens import choices
+
+        def chosen(key: str | None) -> None:
+            page = choices.operation(self.known, key or "")
+            if page is not None:
+                self.push_screen(page, lambda _: self.action_audit())
+
+        self.push_screen(choices.audit(self.known), chosen)
+
+    def action_chain(self) -> None:
+        """The serving chain of the live colour."""
+        if self._service() is not None:
+            from mlconsole.ui.screens import choices
+
+            self.push_screen(choices.chain(self.known))
+
+    def action_panel(self) -> None:
+        """Chart the next thing."""
+        self._main.query_one(LatencyPane).next_panel()
+        self._main.renew({"latency"})
+
+    def action_range(self) -> None:
+        """Chart the next range."""
+        self.send(protocol.ShowRange(self._main.query_one(LatencyPane).next_range()))
+        self._main.renew({"latency"})
+
+    def on_table_highlighted(self, event: Table.Highlighted) -> None:
+        """The fleet's cursor decides what is looked at."""
+        if event.table.parent is not None and event.table.parent.id == "fleet":
+            self.select(event.key)
+
+    def on_table_chosen(self, event: Table.Chosen) -> None:
+        """Enter on a row: the service's colours, the version's page, the run's."""
+        pane = event.table.parent.id if event.table.parent is not None else ""
+        if pane == "fleet":
+            self._main.go(6)
+        elif pane == "registry":
+            from mlconsole.ui.screens import choices
+
+            page = choices.version(self.known, event.key)
+            if page is not None:
+                self.push_screen(page)
+
+    # ---- actions: move
+
+    def action_pane(self, number: int) -> None:
+        """Go to a pane."""
+        self._main.go(number)
+
+    def action_cycle(self, by: int) -> None:
+        """To the next pane."""
+        self._main.cycle(by)
+
+    def action_zoom(self) -> None:
+        """One pane alone, or all."""
+        self._main.zoom()
+
+    def action_filter(self) -> None:
+        """Ask for the words to filter by."""
+        self._main.ask_filter()
+
+    def action_escape(self) -> None:
+        """End the filter; else end the zoom."""
+        self._main.escape()
+
+    def action_service(self, by: int) -> None:
+        """The next service of the fleet, from any pane."""
+        table = self._main.query_one("#fleet Table", Table)
+        table.action_move(by)
+
+    # ---- actions: place
+
+    def action_context(self) -> None:
+        """Another context."""
+        from mlconsole.ui.screens import choices
+
+        def chosen(context: str | None) -> None:
+            if context:
+                self._change_place(protocol.ChangePlace(context))
+
+        self.push_screen(choices.contexts(self.known), chosen)
+
+    def action_namespace(self) -> None:
+        """Another namespace."""
+        from mlconsole.ui.screens import choices
+
+        def chosen(namespace: str | None) -> None:
+            if namespace:
+                where = "" if namespace == choices.ALL else namespace
+                self._change_place(protocol.ChangePlace(self.known.place.context, where))
+
+        self.push_screen(choices.NamespacePage(self.known), chosen)
+
+    def _change_place(self, place: protocol.ChangePlace) -> None:
+        self._place = place
+        self.known.leave()
+        self.send(place)
+        self._main.show()
+
+    def action_reconnect(self) -> None:
+        """Try again now."""
+        self.send(protocol.Reconnect())
+        self.notify("trying every source that is down again", markup=False)
+
+    # ---- actions: console
+
+    def action_theme(self) -> None:
+        """The next of the console's themes."""
+        names = sorted(themes.load()[0])
+        self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+        self.notify(f"theme {self.theme}", timeout=2, markup=False)
+
+    def action_help(self) -> None:
+        """Every key."""
+        from mlconsole.ui.screens import choices
+
+        self.push_screen(choices.help_page())
+
+    def action_leave(self) -> None:
+        """End; twice while an operation is under way, for nobody would see its end."""
+        if self._under_way and not self._leaving:
+            self._leaving = True
+            names = ", ".join(self._under_way.values())
+            words = (
+                f"an operation on {names} is under way, and ends with this console: q again leaves it open on record"
+            )
+            self.notify(words, severity="warning", markup=False)
+            return
+        self.exit(0)
+
+    async def action_quit(self) -> None:
+        """What Textual calls leaving."""
+        self.action_leave()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: every key's action by name, the panes, and the themes."""
+        for key in KEYS:
+            if not key.action or key.action in ("command_palette",):
+                continue
+            yield SystemCommand(f"{key.label} ({key.written})", key.help, partial(self.run_action, key.action))
+        for number, name in enumerate(("Fleet", "Pipeline", "Registry", "Latency", "Drift", "Deployment"), 1):
+            yield SystemCommand(f"pane {name} ({number})", "go to this pane", partial(self.action_pane, number))
+        for name in sorted(themes.load()[0]):
+            yield SystemCommand(f"theme {name}", "how the console looks", partial(setattr, self, "theme", name))
+
+
+def is_ascii(options: Mapping[str, object]) -> bool:
+    """Whether to draw in ASCII: as the command line or the configuration says, else as the terminal has it."""
+    from mlconsole.ui.ascii import without_utf8
+
+    said = options.get("ascii")
+    return bool(said) if said is not None else without_utf8(os.environ)

@@ -1,0 +1,84 @@
+"""Open the console: the engine first, then Textual, so that both get ready side by side (design, section 7)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlconsole.engine.spawn import EngineProcess, spawn
+
+if TYPE_CHECKING:
+    from mlconsole.ui.app import Console
+
+RESTARTS = 3
+"""Times that a console which ended over its own error is opened again, if it lived for a while in between."""
+LIVED = 20.0
+
+
+def log_path(environ: Mapping[str, str]) -> Path:
+    """`$XDG_STATE_HOME/mlconsole/mlconsole.log`."""
+    state = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local/state")
+    return Path(state) / "mlconsole" / "mlconsole.log"
+
+
+def run(options: Mapping[str, object]) -> int:
+    """Open the console for the command line's `options`; the exit code.
+
+    2 where there is no terminal; 1 where it ended over an error of its own, which the log file has whole.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        sys.stderr.write("mlconsole: the console needs a terminal; `mlconsole status` works without one\n")
+        return 2
+    path = _log_to_file(log_path(os.environ))
+    for _ in range(RESTARTS):
+        started = time.monotonic()
+        engine = spawn(options, path)
+        try:
+            app = _open(engine, options, path)
+            code = app.run()
+        except Exception:
+            logging.getLogger(__name__).exception("the console could not be opened")
+            return _ended(path)
+        finally:
+            engine.stop()
+        if not app.crashed:
+            return code or 0
+        if time.monotonic() - started < LIVED:
+            break
+    return _ended(path)
+
+
+def _open(engine: EngineProcess, options: Mapping[str, object], path: Path) -> Console:
+    from mlconsole.ui.app import Console, is_ascii
+
+    if not is_ascii(options):
+        return Console(engine, options, path)
+    from mlconsole.ui.driver import AsciiDriver
+
+    return Console(engine, options, path, AsciiDriver)
+
+
+def _ended(path: Path) -> int:
+    sys.stderr.write(
+        f"mlconsole ended over an error of its own; {path} says which. Nothing in the cluster was touched.\n"
+    )
+    return 1
+
+
+def _log_to_file(path: Path) -> Path:
+    """Send the log to the file, or to nowhere where none can be written: never to the screen."""
+    handler: logging.Handler = logging.NullHandler()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handler = logging.FileHandler(path, encoding="utf-8")
+        path.chmod(0o600)
+    except OSError:
+        path = Path(os.devnull)
+    handler.setFormatter(logging.Formatter("%(asctime)s ui %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    return path

@@ -1,0 +1,40 @@
+"""The two colours, the serving chain, the last operations and the cluster's Events."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+
+from mlconsole.ui.known import Known
+from mlconsole.ui.panes.pane import Pane
+from mlconsole.ui.render import deployment
+from mlconsole.ui.spans import Line, Slot, Span, line
+from mlconsole.ui.widgets.lines import Lines
+
+
+class DeploymentPane(Pane):
+    """Pane 6."""
+
+    NUMBER = 6
+    NAME = "Deployment"
+    SOURCES = ("k8s",)
+    DEFAULT_CSS = """
+    DeploymentPane VerticalScroll { scrollbar-size-vertical: 1; padding: 0 0 0 1; background: transparent; }
+    """
+
+    def body(self) -> ComposeResult:
+        """Lines that scroll."""
+        with VerticalScroll():
+            yield Lines(id="deployment-lines")
+
+    def show(self, known: Known, now: float) -> None:
+        """Everything about the selected service."""
+        lines = self.query_one("#deployment-lines", Lines)
+        width = max(20, lines.size.width or self.size.width - 4)
+        lines.show(self._content(known, now, width))
+        self.tell(known, now, known.service.name if known.service else "")
+
+    def _content(self, known: Known, now: float, width: int) -> list[Line]:
+        if known.detail is not None:
+            return deployment.pane(known.detail, now, width)
+        return [line(Span("reading…", Slot.DIM))] if known.selected else []

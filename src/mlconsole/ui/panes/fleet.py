@@ -1,0 +1,47 @@
+"""Every model service, the sick ones first. Its cursor decides what the other panes show."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+
+from mlconsole.domain.sources import Condition
+from mlconsole.ui.known import Known
+from mlconsole.ui.panes.pane import Pane
+from mlconsole.ui.render import fleet
+from mlconsole.ui.spans import Line, Slot, wrapped
+from mlconsole.ui.widgets.table import Table
+
+
+class FleetPane(Pane):
+    """Pane 1."""
+
+    NUMBER = 1
+    NAME = "Fleet"
+    SOURCES = ("k8s",)
+
+    def body(self) -> ComposeResult:
+        """The table."""
+        yield Table(fleet.COLUMNS, header=False)
+
+    def show(self, known: Known, now: float) -> None:
+        """One row a service."""
+        table = self.query_one(Table)
+        table.show(fleet.rows(known.rows.values(), not known.place.namespace, now), self._empty(known))
+        table.select(known.selected)
+        shown, total = table.count
+        counted = f"{total}" if shown == total else f"{shown} of {total}"
+        more = "" if known.complete or not known.heard_fleet else ", reading…"
+        pods = f" · {known.pods} pods" if known.pods and self.size.width > 40 else ""
+        self.tell(known, now, f"{counted}{pods}{more}" if known.heard_fleet else "")
+
+    def _empty(self, known: Known) -> list[Line]:
+        state = known.source("k8s")
+        width = max(10, self.size.width - 6)
+        if known.complete:
+            where = known.place.namespace or "any namespace"
+            return wrapped(
+                f"no Service with pods behind it in {where}: N changes the namespace, c the context", width, Slot.DIM
+            )
+        if state is not None and state.condition in (Condition.DOWN, Condition.DENIED):
+            return []
+        return wrapped("reading the cluster…", width, Slot.DIM)

@@ -1,0 +1,67 @@
+"""The rows of the fleet: a service in one line, the sick ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mlconsole.domain.health import ORDER
+from mlconsole.domain.services import Health, Shape
+from mlconsole.engine.protocol import FleetRow
+from mlconsole.ui.render import words
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, line
+from mlconsole.ui.widgets.columns import Column
+from mlconsole.ui.widgets.table import Row
+
+GLYPHS = {Health.BAD: "▲", Health.WARN: "◆", Health.UNKNOWN: "◌", Health.OK: "●"}
+SLOTS = {Health.BAD: Slot.BAD, Health.WARN: Slot.WARN, Health.UNKNOWN: Slot.DIM, Health.OK: Slot.GOOD}
+COLUMNS = (
+    Column("", 1, 1),
+    Column("service", 10, 48, grows=True),
+    Column("live", 4, 16, drop=3),
+    Column("ready", 3, 7, right=True, drop=4),
+    Column("p95", 4, 8, right=True, drop=2),
+    Column("errors", 3, 7, right=True, drop=5),
+    Column("rate", 3, 8, right=True, drop=6),
+    Column("for", 2, 6, right=True, drop=7),
+    Column("", 0, 70, drop=8),
+)
+
+
+def rows(services: Iterable[FleetRow], all_namespaces: bool, now: float) -> list[Row]:
+    """Rows in the order of concern, then by name; what is no model service comes last."""
+    ordered = sorted(services, key=lambda row: (not row.service.colors, ORDER[row.health], row.service.key))
+    return [_row(row, all_namespaces, now) for row in ordered]
+
+
+def glyph(health: Health) -> Span:
+    """The sign of a health."""
+    return Span(GLYPHS[health], SLOTS[health])
+
+
+def _row(row: FleetRow, all_namespaces: bool, now: float) -> Row:
+    service = row.service
+    live, figures = service.live_color, row.live
+    ready = f"{live.ready}/{live.wish}" if live else words.UNKNOWN
+    short = live is not None and live.ready < live.wish
+    cells: tuple[Line, ...] = (
+        (glyph(row.health),),
+        line(Span(f"{service.namespace}/", Slot.DIM) if all_namespaces else "", service.name),
+        _live(row),
+        line(Span(ready, Slot.WARN if short else Slot.PLAIN)),
+        line(words.latency(figures.p95 if figures else None)),
+        line(words.share(figures.error_share if figures else None)),
+        line(words.rate(figures.requests_per_second if figures else None)),
+        line(Span(words.rough_age(now - row.since), Slot.DIM)) if row.since and row.health is not Health.OK else EMPTY,
+        line(Span(row.headline, SLOTS[row.health]))
+        if row.health is not Health.OK
+        else line(Span(row.headline, Slot.DIM)),
+    )
+    return Row(service.key, cells)
+
+
+def _live(row: FleetRow) -> Line:
+    service = row.service
+    color = service.live_color
+    if color is None:
+        return line(Span("both" if service.shape is Shape.BOTH else words.UNKNOWN, Slot.DIM))
+    return line(Span(f"{color.name} ", Slot.LIVE) if color.name else "", color.release.label)

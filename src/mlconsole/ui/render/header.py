@@ -1,0 +1,150 @@
+"""The three lines above everything: where the console looks, the selected service, and its way back."""
+
+from __future__ import annotations
+
+from mlconsole.domain.drift import DriftVerdict
+from mlconsole.domain.health import FEW_REQUESTS
+from mlconsole.domain.services import Color, Health, ModelService, Shape
+from mlconsole.domain.sources import Condition, SourceState
+from mlconsole.domain.telemetry import Glance
+from mlconsole.engine.protocol import Detail
+from mlconsole.ui.known import Known
+from mlconsole.ui.render import words
+from mlconsole.ui.render.fleet import SLOTS, glyph
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, joined, line, sides, width_of
+
+CONDITIONS = {
+    Condition.STARTING: ("…", Slot.DIM),
+    Condition.LIVE: ("ok", Slot.GOOD),
+    Condition.STALE: ("STALE", Slot.WARN),
+    Condition.DENIED: ("DENIED", Slot.BAD),
+    Condition.DOWN: ("DOWN", Slot.BAD),
+    Condition.OFF: ("off", Slot.DIM),
+}
+
+
+def place(known: Known, now: float, width: int) -> Line:
+    """Context, namespace, the sources with their age, the time."""
+    where = known.place
+    badges = [Span(" PRODUCTION", Slot.BAD)] if where.production else []
+    if where.environment and not where.production:
+        badges.append(Span(f" {where.environment}", Slot.DIM))
+    if where.read_only:
+        badges.append(Span(" read-only", Slot.WARN))
+    name = line(
+        Span("mlconsole  ", Slot.MARK),
+        Span(where.context or "no context", Slot.STRONG),
+        Span(" / ", Slot.DIM),
+        where.namespace or ("all namespaces" if where.context else "–"),
+        *badges,
+    )
+    clock = line(Span(f"  {words.clock(now)}", Slot.DIM))
+    states = [source(state, now) for state in known.sources]
+    if known.engine_problem:
+        states = [line(Span(f"engine: {known.engine_problem}", Slot.BAD))]
+    room = width - width_of(clock) - 2
+    end = (*joined(states), *clock)
+    if width_of(end) + min(width_of(name), 30) > width:
+        # Little room: what is well is left out first, then the name gives way.
+        states = [source(state, now) for state in known.sources if not _well(state, now)]
+        end = (*fit(joined(states), min(width_of(joined(states)), max(0, room - 12))), *clock)
+    return sides(name, end, width)
+
+
+def _well(state: SourceState, now: float) -> bool:
+    return state.condition is Condition.OFF or state.usable(now)
+
+
+def source(state: SourceState, now: float) -> Line:
+    """`k8s ok`, `mlflow DOWN 4m`: a word and an age, the age of what it last said."""
+    word, slot = CONDITIONS[state.condition]
+    age = state.age(now)
+    if state.condition is Condition.LIVE and not state.usable(now):
+        word, slot = CONDITIONS[Condition.STALE]
+    told = ""
+    if state.condition in (Condition.DOWN, Condition.DENIED, Condition.STALE) and state.since:
+        told = f" {words.rough_age(now - state.since)}"
+    elif state.condition is Condition.LIVE and age is not None and age >= 10:
+        told = f" {words.rough_age(age)}"
+    return line(Span(f"{state.name} ", Slot.DIM), Span(word + told, slot))
+
+
+def service(known: Known, width: int) -> Line:
+    """The selected service in one line."""
+    detail, row = known.detail, known.rows.get(known.selected)
+    found = known.service
+    if found is None:
+        return line(Span("no service selected", Slot.DIM)) if known.complete else EMPTY
+    health = detail.health if detail else row.health if row else Health.UNKNOWN
+    headline = detail.headline if detail else row.headline if row else ""
+    parts = [line(glyph(health), " ", Span(found.name, Slot.STRONG))]
+    if headline:
+        parts.append(line(Span(headline, SLOTS[health])))
+    parts += [_color(found, color, live=True) for color in (found.live_color,) if color]
+    parts += [_color(found, color, live=False) for color in (found.idle_color,) if color]
+    if detail:
+        parts += _figures(detail)
+    parts.append(_drift(known))
+    return fit(joined(parts, " · "), width)
+
+
+def _color(found: ModelService, color: Color, live: bool) -> Line:
+    if found.shape is Shape.PLAIN:
+        return line(color.release.label, f" {color.ready}/{color.wish}", Span(" not blue-green", Slot.DIM))
+    slot = Slot.LIVE if live else Slot.IDLE
+    word = "LIVE" if live else "idle"
+    return line(Span(f"{word} {color.name}", slot), f" {color.release.label} {color.ready}/{color.wish}")
+
+
+def _figures(detail: Detail) -> list[Line]:
+    live = detail.service.live_color
+    figures = glance(detail.glances, live.name if live else "")
+    if figures is None or figures.requests_per_second is None:
+        return [line(Span("no figures", Slot.DIM))]
+    few = figures.samples < FEW_REQUESTS
+    return [
+        line(Span("p95 ", Slot.DIM), words.latency(figures.p95)),
+        line(Span("errors ", Slot.DIM), words.share(figures.error_share), Span(" of few", Slot.DIM) if few else ""),
+        line(words.rate(figures.requests_per_second)),
+    ]
+
+
+def glance(glances: tuple[Glance, ...], color: str) -> Glance | None:
+    """The figures of one colour."""
+    return next((item for item in glances if item.color == color), None)
+
+
+def _drift(known: Known) -> Line:
+    found = known.service
+    live = found.live_color if found else None
+    table = known.drift.table if known.drift else None
+    if table is None or live is None:
+        return EMPTY
+    mine = [item for item in table.features if item.color == live.name]
+    known_ones = [item for item in mine if item.verdict is not DriftVerdict.UNKNOWN]
+    if not known_ones:
+        return EMPTY
+    drifted = sum(item.verdict is DriftVerdict.DRIFTED for item in known_ones)
+    return line(Span("drift ", Slot.DIM), Span(f"{drifted}/{len(mine)}", Slot.WARN if drifted else Slot.PLAIN))
+
+
+def meter(known: Known, now: float, width: int) -> Line:
+    """The rollback meter: whether there is a way back, before it is needed."""
+    if known.detail is None:
+        return line(Span("◀ way back: not known yet", Slot.DIM)) if known.selected else EMPTY
+    found = known.detail.meter
+    word = {Health.OK: "READY", Health.WARN: "CARE", Health.BAD: "NONE", Health.UNKNOWN: "?"}[found.health]
+    if found.health is Health.BAD and found.color:
+        word = "NOT READY"
+    parts = [line(Span("◀ way back ", Slot.DIM), Span(word, SLOTS[found.health])), line(found.words)]
+    if found.color and found.verified_at:
+        parts.append(line(Span("good since ", Slot.DIM), words.stamp(found.verified_at)))
+    if found.warm_until:
+        left = found.warm_until - now
+        kept = f"warm for {words.rough_age(left)}" if left > 0 else "its retention has passed"
+        parts.append(line(Span(kept, Slot.DIM if left > 600 else Slot.WARN)))
+    elif found.color:
+        parts.append(line(Span("kept warm without limit", Slot.DIM)))
+    rights = {True: ("allowed", Slot.DIM), False: ("NOT ALLOWED", Slot.BAD), None: ("rights not known yet", Slot.DIM)}
+    parts.append(line(Span(*rights[found.allowed])))
+    return fit(joined(parts, " · "), width)

@@ -1,0 +1,232 @@
+"""The main screen: three lines of header, the panes, the keys. Its layout follows the terminal's size by classes.
+
+Wide and normal terminals show all panes on a grid; a narrow one, and zoom, show one of them and the list of the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.events import DescendantFocus, Resize
+from textual.screen import Screen
+from textual.widgets import Input
+
+from mlconsole.ui.keys import KEYS, Key
+from mlconsole.ui.known import Known
+from mlconsole.ui.panes.deployment import DeploymentPane
+from mlconsole.ui.panes.drift import DriftPane
+from mlconsole.ui.panes.fleet import FleetPane
+from mlconsole.ui.panes.latency import LatencyPane
+from mlconsole.ui.panes.pane import Pane
+from mlconsole.ui.panes.pipeline import PipelinePane
+from mlconsole.ui.panes.registry import RegistryPane
+from mlconsole.ui.render import header
+from mlconsole.ui.spans import Line, Slot, Span, joined, line, width_of
+from mlconsole.ui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from mlconsole.ui.app import Console
+
+PANES = (FleetPane, PipelinePane, RegistryPane, LatencyPane, DriftPane, DeploymentPane)
+
+
+def _app_action(action: str) -> str:
+    return action if "." in action else f"app.{action}"
+
+
+class MainScreen(Screen[None]):
+    """What stands on the terminal all day."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (180, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-low"), (34, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = "#fleet Table"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(key.key, _app_action(key.action), key.label, show=False) for key in KEYS if key.action),
+        *(Binding(str(number), f"app.pane({number})", show=False) for number in range(1, 7)),
+        Binding("escape", "app.escape", show=False),
+    ]
+
+    def __init__(self, known: Known) -> None:
+        super().__init__()
+        self._known = known
+        self._current = "fleet"
+        self._zoomed = False
+
+    def compose(self) -> ComposeResult:
+        """Header, panes, filter, keys."""
+        yield Lines(id="header")
+        yield Lines(id="tabs")
+        with Container(id="panes"):
+            for pane in PANES:
+                yield pane()
+        yield Input(id="filter", placeholder="words to filter by: enter keeps them, esc ends the filter")
+        yield Lines(id="hints")
+
+    def on_mount(self) -> None:
+        """Show what there is, and the time from now on."""
+        self.set_interval(1.0, self.tick)
+        self._arrange()
+        self.show()
+
+    # ---- what is shown
+
+    @property
+    def panes(self) -> list[Pane]:
+        """The panes that are on the screen now."""
+        return [pane for pane in self.query(Pane) if pane.display]
+
+    @property
+    def single(self) -> bool:
+        """Whether one pane stands alone."""
+        return self._zoomed or self.size.width < 100 or self.size.height < 24
+
+    @property
+    def current(self) -> Pane:
+        """The pane that has, or had last, the focus."""
+        return self.query_one(f"#{self._current}", Pane)
+
+    def show(self) -> None:
+        """Show what is known, everywhere."""
+        now = time.time()
+        self._show_header(now)
+        for pane in self.panes:
+            pane.show(self._known, now)
+
+    def renew(self, names: Collection[str]) -> None:
+        """Show again what these panes show, and the header."""
+        now = time.time()
+        self._show_header(now)
+        for pane in self.panes:
+            if pane.id in names:
+                pane.show(self._known, now)
+
+    def tick(self) -> None:
+        """A second passed: ages and clocks. Panes repaint only the cells that differ."""
+        if self.is_current:
+            self.show()
+
+    def _show_header(self, now: float) -> None:
+        width = max(1, self.size.width - 2)
+        lines = [
+            header.place(self._known, now, width),
+            header.service(self._known, width),
+            header.meter(self._known, now, width),
+        ]
+        self.query_one("#header", Lines).show(lines[:1] if self.size.height < 8 else lines)
+        if self.single:
+            self.query_one("#tabs", Lines).show([self._tabs()])
+        self.query_one("#hints", Lines).show([hints(width)])
+
+    def _tabs(self) -> Line:
+        names = []
+        for pane in PANES:
+            here = pane.NAME.lower() == self._current
+            text = f"{pane.NUMBER} {pane.NAME}"
+            names.append(line(Span(f"[{text}]" if here else f" {text} ", Slot.MARK if here else Slot.DIM)))
+        return joined(names, "")
+
+    # ---- arrangement
+
+    def on_resize(self, event: Resize) -> None:
+        """Another size: perhaps another arrangement."""
+        self._arrange()
+        self.call_after_refresh(self.show)
+
+    def zoom(self) -> None:
+        """The focused pane alone, or all again."""
+        self._zoomed = not self._zoomed
+        self._arrange()
+        self.call_after_refresh(self.show)
+
+    def go(self, number: int) -> None:
+        """Focus a pane by its number."""
+        self._current = PANES[number - 1].NAME.lower()
+        self._arrange()
+        self._focus_current()
+        self.call_after_refresh(self.show)
+
+    def cycle(self, by: int) -> None:
+        """Focus the next pane, or the one before."""
+        numbers = [pane.NAME.lower() for pane in PANES]
+        self.go((numbers.index(self._current) + by) % len(PANES) + 1)
+
+    def _focus_current(self) -> None:
+        main = self.current.main
+        if main is not None:
+            main.focus(scroll_visible=False)
+
+    def _arrange(self) -> None:
+        single = self.single
+        self.set_class(single, "-single")
+        for pane in self.query(Pane):
+            pane.display = not single or pane.id == self._current
+        self.query_one("#tabs").display = single and self.size.height >= 8
+        self.query_one("#hints").display = self.size.height >= 6
+        cast("Console", self.app).post_shown(tuple(str(pane.id) for pane in self.panes))
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Remember the pane that the focus is in."""
+        pane = next((item for item in event.widget.ancestors_with_self if isinstance(item, Pane)), None)
+        if pane is not None and pane.id and pane.id != self._current:
+            self._current = pane.id
+            if self.single:
+                self._arrange()
+
+    # ---- filter
+
+    def ask_filter(self) -> None:
+        """Open the line that the filter's words are typed in."""
+        if self.current.table is None:
+            self.app.notify(f"{self.current.NAME} has no rows to filter", markup=False)
+            return
+        field = self.query_one("#filter", Input)
+        field.value = self.current.table.filtered
+        field.display = True
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is typed."""
+        if event.input.id == "filter" and event.input.display and self.current.table is not None:
+            self.current.table.filter(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter."""
+        self._close_filter()
+
+    def escape(self) -> None:
+        """End the filter; where there is none, end the zoom."""
+        filtered = any(pane.table is not None and pane.table.filtered for pane in self.query(Pane))
+        if filtered or self.query_one("#filter").display:
+            self._end_filter()
+        elif self._zoomed:
+            self.zoom()
+
+    def _end_filter(self) -> None:
+        for pane in self.query(Pane):
+            if pane.table is not None and pane.table.filtered:
+                pane.table.filter("")
+        self._close_filter()
+        self.show()
+
+    def _close_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        if field.display:
+            field.display = False
+            self._focus_current()
+
+
+def hints(width: int) -> Line:
+    """The keys that there is room for, in the table's order."""
+    shown = [key for key in KEYS if key.hint]
+    while len(shown) > 1 and width_of(_hints(shown)) > width:
+        shown.remove(max(reversed(shown), key=lambda key: key.hint))
+    return _hints(shown)
+
+
+def _hints(keys: Sequence[Key]) -> Line:
+    return joined([line(Span(key.written, Slot.MARK), Span(f" {key.label}", Slot.DIM)) for key in keys], "  ")

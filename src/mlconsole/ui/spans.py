@@ -1,0 +1,131 @@
+"""Text in pieces with a meaning each: what the pure renderers make and the widgets paint.
+
+A piece's style is the name of a slot (`good`, `bad`, `live`, ...), never a colour: the theme decides. Colour is never
+the only sign, so whoever uses a slot says the same thing in a glyph or a word.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+ELLIPSIS = "…"
+
+
+class Slot(enum.StrEnum):
+    """What a piece of text means."""
+
+    PLAIN = ""
+    DIM = "dim"
+    """Said for completeness: labels, ages, sources."""
+    STRONG = "strong"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    LIVE = "live"
+    """The colour with the traffic."""
+    IDLE = "idle"
+    """The colour without it."""
+    MARK = "mark"
+    """A switch, a rollback, a key to press."""
+
+
+class Span(NamedTuple):
+    """A piece of a line."""
+
+    text: str
+    slot: Slot = Slot.PLAIN
+
+
+Line = tuple[Span, ...]
+EMPTY: Line = ()
+
+
+def line(*pieces: Span | str) -> Line:
+    """A line of pieces; plain strings are plain spans, empty ones are left out."""
+    spans = (piece if isinstance(piece, Span) else Span(piece) for piece in pieces)
+    return tuple(span for span in spans if span.text)
+
+
+def plain(content: Line) -> str:
+    """The text of a line."""
+    return "".join(span.text for span in content)
+
+
+def width_of(content: Line) -> int:
+    """Cells that a line takes."""
+    return sum(cell_len(span.text) for span in content)
+
+
+def joined(parts: Iterable[Line], separator: str = "  ") -> Line:
+    """Lines one after the other, the empty ones left out, with a dim separator between."""
+    spans: list[Span] = []
+    for part in parts:
+        if part:
+            if spans:
+                spans.append(Span(separator, Slot.DIM))
+            spans.extend(part)
+    return tuple(spans)
+
+
+def fit(content: Line, width: int) -> Line:
+    """A line cut or padded to exactly `width` cells; what was cut ends in an ellipsis."""
+    if width <= 0:
+        return EMPTY
+    length = width_of(content)
+    if length <= width:
+        return (*content, Span(" " * (width - length))) if length < width else content
+    kept: list[Span] = []
+    left = width - 1
+    for span in content:
+        cells = cell_len(span.text)
+        if cells > left:
+            kept.append(Span(set_cell_size(span.text, left), span.slot))
+            left = 0
+            break
+        kept.append(span)
+        left -= cells
+    slot = kept[-1].slot if kept else Slot.DIM
+    return (*kept, Span(ELLIPSIS + " " * left, slot))
+
+
+def right(content: Line, width: int) -> Line:
+    """A line set against the right edge of `width` cells."""
+    length = width_of(content)
+    return (Span(" " * (width - length)), *content) if length < width else fit(content, width)
+
+
+def wrapped(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20) -> list[Line]:
+    """`text` broken at spaces into at most `most` lines of `width` cells; words that are longer are cut hard."""
+    found: list[str] = []
+    current = ""
+    for word in text.split(" "):
+        rest = word
+        candidate = f"{current} {rest}" if current else rest
+        if cell_len(candidate) <= width:
+            current = candidate
+            continue
+        if current:
+            found.append(current)
+        while cell_len(rest) > width > 0:
+            head = set_cell_size(rest, width).rstrip()
+            found.append(head)
+            rest = rest[len(head) :]
+        current = rest
+    if current or not found:
+        found.append(current)
+    lines: list[Line] = [(Span(item, slot),) for item in found[:most]]
+    if len(found) > most and lines:
+        lines[-1] = fit((Span(found[most - 1] + " " + ELLIPSIS, slot),), width)
+    return lines
+
+
+def sides(left: Line, end: Line, width: int) -> Line:
+    """`left` and `end` at both edges of a line; what does not fit is cut from the left one."""
+    taken = width_of(end)
+    if taken >= width:
+        return fit(end, width)
+    return (*fit(left, width - taken), *end)

@@ -1,0 +1,1 @@
+"""The generic widgets: lines of spans, and a table of them."""
