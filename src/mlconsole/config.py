@@ -203,12 +203,13 @@ _FROM_OPTIONS = {
 }
 
 
-def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
+def load(options: Mapping[str, Any], environ: Mapping[str, str], *, file: bool = True) -> Loaded:
     """Put the settings together: defaults, file, environment, command line; the later wins.
 
-    `options` are the command line's, those not given absent or None. Raises ConfigError.
+    `options` are the command line's, those not given absent or None. Without `file` no file is read, for whoever goes
+    on although it is broken: what the command line asks for, read-only above all, still holds. Raises ConfigError.
     """
-    path = find_file(options.get("config"), environ)
+    path = find_file(options.get("config"), environ) if file else None
     tree, origins = configfile.read(path) if path else ({}, {})
     for variable, place in _FROM_ENVIRONMENT.items():
         if environ.get(variable):
@@ -219,7 +220,7 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
         if value not in (None, False):
             _set(tree, key, value)
             origins[".".join(key)] = f"--{option.replace('_', '-')}"
-    if options.get("namespace") and not options.get("all_namespaces"):
+    if options.get("namespace") and not options.get("all_namespaces") and "cluster.all_namespaces" in origins:
         _set(tree, ("cluster", "all_namespaces"), False)
         origins["cluster.all_namespaces"] = "--namespace"
     try:

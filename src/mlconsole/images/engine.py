@@ -84,9 +84,13 @@ def ping(host: str) -> Pong:
         return _failed(host, error)
     if not isinstance(answer, dict) or not answer.get("Version"):
         return Pong(condition=Condition.DOWN, message=f"{shown} does not answer as a Docker Engine does")
-    platform = answer.get("Platform")
-    name = platform.get("Name") if isinstance(platform, dict) else ""
-    return Pong(*(visible(str(text or ""), 60) for text in (answer["Version"], answer.get("ApiVersion"), name)))
+    made = answer.get("Platform")
+    name = made.get("Name") if isinstance(made, dict) else ""
+    return Pong(_word(answer["Version"]), _word(answer.get("ApiVersion")), _word(name))
+
+
+def _word(value: object) -> str:
+    return visible(str(value or ""), 60)
 
 
 def _failed(host: str, error: Exception) -> Pong:
