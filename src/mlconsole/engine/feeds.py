@@ -103,7 +103,7 @@ class Feeds:
         """The registered model of a service: by the configuration's word, else by its release's, else by its name."""
         live = service.live_color or next(iter(service.colors), None)
         name = settings.model or (live.release.model if live else "") or service.name
-        self._registry.watch(name)
+        self._registry.watch(name, [color.release.version for color in service.colors])
         model, problem = self._registry.model(name)
         return protocol.Registry(service.key, model, problem, self._registry.names)
 

@@ -81,13 +81,9 @@ class Lane:
             raise WorkerError("Closed", f"the {self._name} worker has ended")
         call = asyncio.create_task(self._call(function, args, timeout), name=f"{self._name}: {function.__name__}")
         self._calls.add(call)
-        call.add_done_callback(self._done)
+        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(_looked_at)
         return await asyncio.shield(call)
-
-    def _done(self, call: asyncio.Task[Any]) -> None:
-        self._calls.discard(call)
-        if not call.cancelled():
-            call.exception()  # a caller that was cancelled does not look
 
     async def _call(self, function: Callable[[*Ts], T], args: tuple[*Ts], timeout: float) -> T:
         late = f"the {self._name} worker gave no answer within {timeout:g} s"
@@ -122,6 +118,7 @@ class Lane:
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare, (os.getpid(),))
         with _sigint_blocked():
             answer = asyncio.wrap_future(self._pool.submit(_guarded, function, args))
+        answer.add_done_callback(_looked_at)
         done, _ = await asyncio.wait({answer}, timeout=self._patience(timeout))
         if not done:
             self._kill()
@@ -178,6 +175,12 @@ class Offload:
     async def close(self) -> None:
         """End every worker; none is left when this returns."""
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+
+def _looked_at(future: asyncio.Future[Any]) -> None:
+    """Take note of an exception that nobody waits for any more: the caller was cancelled."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _processes(pool: ProcessPoolExecutor | None) -> dict[int, Any]:
