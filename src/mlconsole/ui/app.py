@@ -78,7 +78,7 @@ class Console(App[int]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The console's own variables, for themes that do not name them."""
-        return {"live": "#6cc08b", "idle": "#6d9fd8"}
+        return {"green": "#6cc08b", "blue": "#6d9fd8", "frame": "#2f3947"}
 
     def _add_themes(self, wanted: str) -> list[str]:
         found, problems = themes.load()
@@ -174,6 +174,7 @@ class Console(App[int]):
         self._gathering = False
         concerned, self._concerned = self._concerned, set()
         self._main.renew(concerned)
+        self.select(self._main.worst())
         from mlconsole.ui.screens.page import Page, TablePage
 
         for screen in self.screen_stack:

@@ -18,7 +18,7 @@ class Key(Struct, frozen=True):
     shown: str = ""
     """How the key is written; empty for `key` itself."""
     hint: int = 0
-    """Its place among the hints in the last line of the screen, those with a high number being left out first; 0: none."""
+    """Its place among the hints in the screen's last line, a high number being left out first; 0 for none."""
 
     @property
     def written(self) -> str:

@@ -25,10 +25,12 @@ class Slot(enum.StrEnum):
     GOOD = "good"
     WARN = "warn"
     BAD = "bad"
+    GREEN = "green"
+    BLUE = "blue"
+    """The colours of a service, in the hue that they are named after."""
     LIVE = "live"
-    """The colour with the traffic."""
     IDLE = "idle"
-    """The colour without it."""
+    """The same for a service whose colours have other names."""
     MARK = "mark"
     """A switch, a rollback, a key to press."""
 
@@ -41,6 +43,15 @@ class Span(NamedTuple):
 
 
 Line = tuple[Span, ...]
+
+
+def hue(color: str, live: bool) -> Slot:
+    """The slot of a service's colour by its name; whether it is live is said by a word or a glyph beside it."""
+    if color in ("green", "blue"):
+        return Slot(color)
+    return Slot.LIVE if live else Slot.IDLE
+
+
 EMPTY: Line = ()
 
 

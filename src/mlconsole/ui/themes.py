@@ -1,7 +1,7 @@
 """Themes as data: those that come with the console, and the user's own from the XDG config folder.
 
-A theme is a TOML file of colours by Textual's names (`primary`, `success`, ...) and the console's own, `live` and
-`idle`.
+A theme is a TOML file of colours by Textual's names (`primary`, `success`, ...) and the console's own: `green` and
+`blue` for the colours of a service, `frame` for the border of a pane without the focus.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _COLORS = (
     "panel",
     "boost",
 )
-_KEYS = {*_COLORS, "name", "dark", "variables", "live", "idle"}
+_OWN = ("green", "blue", "frame")
+_KEYS = {*_COLORS, "name", "dark", "variables", *_OWN}
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -72,7 +73,7 @@ def read(path: Path) -> Theme:
     variables = tree.get("variables", {})
     if not isinstance(variables, dict) or not isinstance(tree.get("primary"), str):
         raise ThemeError(f"{path.name}: needs `primary`, a colour such as #4ea1d3; `variables` is a table")
-    own: dict[str, str] = {name: tree[name] for name in ("live", "idle") if name in tree}
+    own: dict[str, str] = {name: tree[name] for name in _OWN if name in tree}
     colors = {name: tree[name] for name in _COLORS if name in tree}
     for name, value in {**colors, **own, **variables}.items():
         if not isinstance(value, str) or (name not in variables and not _COLOR.fullmatch(value)):

@@ -145,14 +145,20 @@ def _fill(column: Ints, lowest: Ints, highest: Ints, width: int, height: int) ->
 
 
 def _thin(dots: Bools) -> None:
-    """Leave out every other column where the line is flat: where its one dot has a neighbour in the next column."""
+    """Leave out every other column where the line is flat or nearly so, and every other dot within a rise.
+
+    What is left out has a dot that stays beside it, a row away at most: the line's ends and turns stay in sight.
+    """
+    inner = dots[1:-1] & dots[:-2] & dots[2:]
     beside = dots[:, 0::2].copy()
     beside[1:] |= dots[:-1, 0::2]
     beside[:-1] |= dots[1:, 0::2]
     odd = dots[:, 1::2]
     covered = beside[:, : odd.shape[1]].copy()
     covered[:, : beside.shape[1] - 1] |= beside[:, 1 : odd.shape[1] + 1]
-    odd[:, (odd.sum(axis=0) <= 1) & (odd & covered).any(axis=0)] = False
+    odd[:, (odd.sum(axis=0) <= 2) & ~(odd & ~covered).any(axis=0)] = False
+    inner[1::2] = False
+    dots[1:-1] &= ~inner
 
 
 class Plot:

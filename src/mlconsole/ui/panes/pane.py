@@ -30,7 +30,7 @@ class Pane(Vertical):
 
     DEFAULT_CSS = """
     Pane {
-        border: round $border-blurred; border-title-color: $text-muted; border-subtitle-color: $text-warning;
+        border: round $frame; border-title-color: $foreground 70%; border-subtitle-color: $text-warning;
         padding: 0 1 0 0; min-height: 3;
         &:focus-within { border: round $border; border-title-color: $text-accent; border-title-style: bold; }
     }

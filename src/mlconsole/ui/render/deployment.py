@@ -11,7 +11,7 @@ from mlconsole.domain.services import Color, ModelService, PodState, Shape
 from mlconsole.engine.protocol import Detail, EventLine
 from mlconsole.ui.render import words
 from mlconsole.ui.render.header import glance
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, joined, line, wrapped
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, joined, line, wrapped
 
 VERDICTS = {
     Verdict.PASS: Span("✔", Slot.GOOD),
@@ -44,12 +44,15 @@ def _problems(service: ModelService, width: int) -> list[Line]:
 
 def _color(service: ModelService, color: Color, detail: Detail, now: float, width: int) -> list[Line]:
     live = service.live_color is color
-    slot = Slot.LIVE if live else Slot.IDLE
+    slot = hue(color.name, live)
     name = color.name or color.deployment
     short = color.ready < color.wish
     scaler = f"min {color.minimum} by {color.autoscaler}" if color.autoscaler else ""
     parts = [
-        line(Span(f"{'●' if live else '○'} {name:<6}", slot), Span(" LIVE" if live else " idle", slot)),
+        line(
+            Span(f"{'●' if live else '○'} {name:<6}", slot),
+            Span(" LIVE", Slot.STRONG) if live else Span(" idle", Slot.DIM),
+        ),
         line(Span(color.release.label, Slot.STRONG)),
         line(Span(f"{color.ready}/{color.wish} ready", Slot.WARN if short else Slot.PLAIN)),
         _since(color, now),
@@ -104,20 +107,20 @@ def _short(link: Link) -> str:
 
 def _last(detail: Detail, now: float, width: int) -> list[Line]:
     found = [line(Span(f"history: {detail.history_problem}", Slot.WARN))] if detail.history_problem else []
-    for record in detail.history[:2]:
-        found.append(operation(record, now))
+    for index, record in enumerate(detail.history[:2]):
+        found.append(operation(record, now, "" if index else "last"))
     return found
 
 
-def operation(record: Record, now: float) -> Line:
+def operation(record: Record, now: float, label: str) -> Line:
     """One operation in a line."""
     word, slot = OUTCOMES[record.outcome]
     way = f"{record.from_color} {record.from_release.label} → {record.to_color} {record.to_release.label}"
     return joined(
         [
-            line(Span("last   ", Slot.DIM), Span(record.kind, Slot.MARK), f" {way.strip()}"),
+            line(Span(f"{label:<7}", Slot.DIM), Span(record.kind, Slot.MARK), f" {way.strip()}"),
             line(Span(word, slot)),
-            line(Span(f"{words.rough_age(now - record.at)} ago by {record.user}", Slot.DIM)),
+            line(Span(f"{words.ago(now - record.at)} by {record.user}", Slot.DIM)),
             line(Span(record.reason, Slot.DIM)),
         ]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlconsole.domain.drift import DriftTable, DriftVerdict, FeatureDrift
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import Line, Slot, Span, line
+from mlconsole.ui.spans import Line, Slot, Span, hue, line
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row
 
@@ -15,8 +15,8 @@ VERDICTS = {
     DriftVerdict.OK: ("● ok", Slot.GOOD),
 }
 COLUMNS = (
-    Column("feature", 8, 40, grows=True),
-    Column("colour", 4, 8, drop=3),
+    Column("feature", 11, 40, grows=True),
+    Column("colour", 4, 9, drop=3),
     Column("PSI", 4, 6, right=True, drop=1),
     Column("KS", 4, 5, right=True, drop=2),
     Column("n", 1, 7, right=True, drop=4),
@@ -34,7 +34,7 @@ def _row(item: FeatureDrift, live: bool) -> Row:
     word, slot = VERDICTS[item.verdict]
     cells: tuple[Line, ...] = (
         line(item.feature),
-        line(Span(item.color, Slot.LIVE if live else Slot.IDLE)),
+        line(Span(f"{'●' if live else '○'} {item.color}", hue(item.color, live))),
         line(_figure(item.psi)),
         line(_figure(item.ks)),
         line(Span(_rough(item.n), Slot.DIM)),
@@ -49,8 +49,8 @@ def _figure(value: float | None) -> str:
 
 
 def _rough(n: int) -> str:
-    """A count that changes seldom on the screen: two digits from 100 on."""
-    if n < 100:
+    """A count that changes seldom on the screen."""
+    if n < 1000:
         return str(n)
     if n < 10_000:
         return f"{n // 100 / 10:.1f}k"

@@ -8,7 +8,7 @@ from mlconsole.domain.health import ORDER
 from mlconsole.domain.services import Health, Shape
 from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, line
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, line
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row
 
@@ -64,4 +64,4 @@ def _live(row: FleetRow) -> Line:
     color = service.live_color
     if color is None:
         return line(Span("both" if service.shape is Shape.BOTH else words.UNKNOWN, Slot.DIM))
-    return line(Span(f"{color.name} ", Slot.LIVE) if color.name else "", color.release.label)
+    return line(Span(f"{color.name} ", hue(color.name, True)) if color.name else "", color.release.label)

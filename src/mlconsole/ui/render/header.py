@@ -11,7 +11,7 @@ from mlconsole.engine.protocol import Detail
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import words
 from mlconsole.ui.render.fleet import SLOTS, glyph
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, joined, line, sides, width_of
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, joined, line, sides, width_of
 
 CONDITIONS = {
     Condition.STARTING: ("…", Slot.DIM),
@@ -91,9 +91,9 @@ def service(known: Known, width: int) -> Line:
 def _color(found: ModelService, color: Color, live: bool) -> Line:
     if found.shape is Shape.PLAIN:
         return line(color.release.label, f" {color.ready}/{color.wish}", Span(" not blue-green", Slot.DIM))
-    slot = Slot.LIVE if live else Slot.IDLE
-    word = "LIVE" if live else "idle"
-    return line(Span(f"{word} {color.name}", slot), f" {color.release.label} {color.ready}/{color.wish}")
+    word = Span("LIVE ", Slot.STRONG) if live else Span("idle ", Slot.DIM)
+    name = Span(color.name, hue(color.name, live))
+    return line(word, name, f" {color.release.label} {color.ready}/{color.wish}")
 
 
 def _figures(detail: Detail) -> list[Line]:
@@ -137,14 +137,14 @@ def meter(known: Known, now: float, width: int) -> Line:
     if found.health is Health.BAD and found.color:
         word = "NOT READY"
     parts = [line(Span("◀ way back ", Slot.DIM), Span(word, SLOTS[found.health])), line(found.words)]
+    rights = {True: ("allowed", Slot.DIM), False: ("NOT ALLOWED", Slot.BAD), None: ("rights not known yet", Slot.DIM)}
+    parts.append(line(Span(*rights[found.allowed])))
     if found.color and found.verified_at:
-        parts.append(line(Span("good since ", Slot.DIM), words.stamp(found.verified_at)))
+        parts.append(line(Span(f"good since {words.short_stamp(found.verified_at, now)}", Slot.DIM)))
     if found.warm_until:
         left = found.warm_until - now
         kept = f"warm for {words.rough_age(left)}" if left > 0 else "its retention has passed"
         parts.append(line(Span(kept, Slot.DIM if left > 600 else Slot.WARN)))
     elif found.color:
-        parts.append(line(Span("kept warm without limit", Slot.DIM)))
-    rights = {True: ("allowed", Slot.DIM), False: ("NOT ALLOWED", Slot.BAD), None: ("rights not known yet", Slot.DIM)}
-    parts.append(line(Span(*rights[found.allowed])))
+        parts.append(line(Span("warm, no time limit", Slot.DIM)))
     return fit(joined(parts, " · "), width)

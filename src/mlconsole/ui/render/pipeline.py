@@ -18,8 +18,7 @@ GLYPHS = {
     JobState.UNKNOWN: Span("?", Slot.DIM),
 }
 COLUMNS = (
-    Column("", 1, 3),
-    Column("run", 10, 60, grows=True),
+    Column("run", 24, 70, grows=True),
     Column("state", 4, 10, drop=4),
     Column("git", 0, 7, drop=2),
     Column("took", 2, 6, right=True, drop=1),
@@ -41,8 +40,7 @@ def rows(runs: Iterable[PipelineRun], now: float) -> list[Row]:
 def _run(run: PipelineRun, now: float) -> Row:
     number = run.id if run.source == "kubernetes" and len(run.id) <= 8 else ""
     cells: tuple[Line, ...] = (
-        (GLYPHS[run.state],),
-        line(Span(f"{run.name} ", Slot.STRONG), Span(number, Slot.DIM)),
+        line(GLYPHS[run.state], Span(f" {run.name} ", Slot.STRONG), Span(number, Slot.DIM)),
         line(run.state),
         line(Span(run.git_sha[:7], Slot.DIM)),
         line(_took(run.started_at, run.ended_at, run.state, now)),
@@ -54,11 +52,9 @@ def _run(run: PipelineRun, now: float) -> Row:
 
 def _job(run: PipelineRun, index: int, job: Job, now: float) -> Row:
     last = index == len(run.jobs) - 1
-    sign = GLYPHS[job.state]
     message = Span(f"  {job.message}", Slot.BAD if job.state is JobState.FAILED else Slot.DIM) if job.message else ""
     cells: tuple[Line, ...] = (
-        (Span("└ " if last else "├ ", Slot.DIM), sign),
-        line(job.name, message),
+        line(Span("└ " if last else "├ ", Slot.DIM), GLYPHS[job.state], f" {job.name}", message),
         line(job.state),
         (),
         line(_took(job.started_at, job.ended_at, job.state, now)),

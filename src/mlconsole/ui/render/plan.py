@@ -7,7 +7,7 @@ from mlconsole.domain.plans import Gate, Plan, Verdict
 from mlconsole.engine.protocol import Progress
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, joined, line, wrapped
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, joined, line, wrapped
 
 LABEL = 10
 
@@ -60,8 +60,13 @@ def _traffic(plan: Plan) -> Line:
     after = f"{plan.to_color} {plan.to_release.label}".strip()
     return joined(
         [
-            line(Span(before, Slot.LIVE), Span(f" ({plan.pods_from} ready)", Slot.DIM), Span(" → ", Slot.MARK)),
-            line(Span(after, Slot.IDLE), Span(f" ({plan.pods_to} ready)", Slot.DIM)),
+            line(
+                Span(before, hue(plan.from_color, True)),
+                Span(f" ({plan.pods_from} ready)", Slot.DIM),
+                Span(" → ", Slot.MARK),
+                Span(after, hue(plan.to_color, False)),
+                Span(f" ({plan.pods_to} ready)", Slot.DIM),
+            ),
             line(load),
         ],
         "  ",

@@ -7,7 +7,7 @@ import itertools
 from mlconsole.domain.registry import ModelVersion, RegisteredModel
 from mlconsole.domain.services import ModelService
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, line, wrapped
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, line, wrapped
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row
 
@@ -75,7 +75,7 @@ def _serves(version: ModelVersion, service: ModelService | None) -> Line:
             continue
         live = service is not None and service.live_color is color
         name = color.name or "live"
-        parts.append(Span(f"● {name}" if live else f"○ {name}", Slot.LIVE if live else Slot.IDLE))
+        parts.append(Span(f"● {name}" if live else f"○ {name}", hue(color.name, live)))
     return line(*_between(parts))
 
 

@@ -32,6 +32,11 @@ def rough_age(seconds: float) -> str:
     return f"{whole // 3600}h" if whole < 86400 else f"{whole // 86400}d"
 
 
+def ago(seconds: float) -> str:
+    """`just now`, `4m ago`."""
+    return "just now" if seconds < 10 else f"{rough_age(seconds)} ago"
+
+
 def latency(seconds: float | None) -> str:
     """`212 ms`, `1.4 s`."""
     if seconds is None or not math.isfinite(seconds):
@@ -68,6 +73,14 @@ def metric(value: float | None) -> str:
 def clock(at: float) -> str:
     """`14:03:22Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%SZ") if at else UNKNOWN
+
+
+def short_stamp(at: float, now: float) -> str:
+    """`14:03Z` today, `01-31 14:03Z` before."""
+    if not at:
+        return UNKNOWN
+    then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
+    return then.strftime("%H:%MZ" if then.date() == today.date() else "%m-%d %H:%MZ")
 
 
 def stamp(at: float) -> str:

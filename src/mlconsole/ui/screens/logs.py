@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 
 from mlconsole.domain.services import ModelService, PodState
 from mlconsole.engine import protocol
-from mlconsole.ui.spans import Line, Slot, Span, joined, line, wrapped
+from mlconsole.ui.spans import Line, Slot, Span, hue, joined, line, wrapped
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Row, Table
@@ -34,7 +34,7 @@ class LogPage(ModalScreen[None]):
     CSS_PATH = "page.tcss"
     DEFAULT_CSS = """
     LogPage Table { height: auto; max-height: 30%; min-height: 2; }
-    LogPage #log-body { height: 1fr; border-top: solid $border-blurred; }
+    LogPage #log-body { height: 1fr; border-top: solid $frame; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "back"),
@@ -134,7 +134,7 @@ def _row(color: str, live: bool, pod: PodState) -> Row:
     cells: tuple[Line, ...] = (
         (Span("●" if pod.ready else "◌", slot),),
         line(pod.name),
-        line(Span(color, Slot.LIVE if live else Slot.IDLE)),
+        line(Span(color, hue(color, live))),
         line(Span("ending" if pod.terminating else word, slot)),
         line(Span(str(pod.restarts) if pod.restarts else "", Slot.WARN)),
     )

@@ -28,6 +28,7 @@ from mlconsole.ui.panes.registry import RegistryPane
 from mlconsole.ui.render import header
 from mlconsole.ui.spans import Line, Slot, Span, joined, line, width_of
 from mlconsole.ui.widgets.lines import Lines
+from mlconsole.ui.widgets.table import Table
 
 if TYPE_CHECKING:
     from mlconsole.ui.app import Console
@@ -56,6 +57,8 @@ class MainScreen(Screen[None]):
         self._known = known
         self._current = "fleet"
         self._zoomed = False
+        self._settled = False
+        """Whether the fleet was whole when the worst service was last looked for."""
 
     def compose(self) -> ComposeResult:
         """Header, panes, filter, keys."""
@@ -129,6 +132,12 @@ class MainScreen(Screen[None]):
             text = f"{pane.NUMBER} {pane.NAME}"
             names.append(line(Span(f"[{text}]" if here else f" {text} ", Slot.MARK if here else Slot.DIM)))
         return joined(names, "")
+
+    def worst(self) -> str:
+        """The service to look at before the operator chose one: the first of the fleet, while that is being read."""
+        table = self.query_one("#fleet Table", Table)
+        settled, self._settled = self._settled, self._known.complete
+        return "" if table.steered or (settled and self._known.selected) else table.first
 
     # ---- arrangement
 

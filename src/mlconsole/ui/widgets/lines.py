@@ -20,13 +20,15 @@ SLOTS = tuple(slot for slot in Slot if slot)
 CLASSES = {f"spans--{slot}" for slot in SLOTS}
 DEFAULT_CSS = """
 $W {
-    & > .spans--dim { color: $text-muted; }
+    & > .spans--dim { color: $foreground 60%; }
     & > .spans--strong { text-style: bold; }
     & > .spans--good { color: $text-success; }
     & > .spans--warn { color: $text-warning; text-style: bold; }
     & > .spans--bad { color: $text-error; text-style: bold; }
-    & > .spans--live { color: $live; text-style: bold; }
-    & > .spans--idle { color: $idle; }
+    & > .spans--green { color: $green; }
+    & > .spans--blue { color: $blue; }
+    & > .spans--live { color: $text-accent; }
+    & > .spans--idle { color: $text-secondary; }
     & > .spans--mark { color: $text-accent; text-style: bold; }
 }
 """

@@ -21,7 +21,7 @@ from textual.strip import Strip
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, plain, right
 from mlconsole.ui.widgets import columns as layout
 from mlconsole.ui.widgets.columns import Column
-from mlconsole.ui.widgets.lines import CLASSES, DEFAULT_CSS, strip_of
+from mlconsole.ui.widgets.lines import CLASSES, DEFAULT_CSS, changed, strip_of
 
 POINTER = "▸"
 
@@ -51,7 +51,7 @@ class Table(ScrollView, can_focus=True):
         + """
     Table {
         height: 1fr; width: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
-        & > .table--header { color: $text-muted; }
+        & > .table--header { color: $foreground 60%; }
         & > .table--cursor { background: $boost; }
         &:focus > .table--cursor { background: $block-cursor-background 35%; text-style: bold; }
     }
@@ -86,6 +86,8 @@ class Table(ScrollView, can_focus=True):
         self._widths: list[int] = [0] * len(self._columns)
         self._filter = ""
         self._cursor = 0
+        self.steered = False
+        """Whether the operator moved the cursor: until then it may be put where the worst is."""
 
     # ---- content
 
@@ -117,6 +119,11 @@ class Table(ScrollView, can_focus=True):
         """(rows shown, rows in all)."""
         return len(self._rows), len(self._all)
 
+    @property
+    def first(self) -> str:
+        """The key of the first row; empty where there is none."""
+        return self._rows[0].key if self._rows else ""
+
     def select(self, key: str) -> None:
         """Put the cursor on the row with this key, if it is there."""
         for index, row in enumerate(self._rows):
@@ -142,11 +149,14 @@ class Table(ScrollView, can_focus=True):
 
     def _refresh_changed(self, before: Sequence[Row]) -> None:
         top, width = self._header - self.scroll_offset.y, self.size.width
-        regions = [
-            Region(0, index + top, width, 1)
-            for index, (old, new) in enumerate(zip(before, self._rows, strict=True))
-            if old != new and self._header <= index + top < self.size.height
-        ]
+        regions = []
+        for index, (old, new) in enumerate(zip(before, self._rows, strict=True)):
+            if old == new or not self._header <= index + top < self.size.height:
+                continue
+            pointer = POINTER if index == self._cursor else " "
+            cells = changed(self._laid(old.cells, pointer), self._laid(new.cells, pointer), width)
+            if cells:
+                regions.append(Region(cells[0], index + top, cells[1] - cells[0], 1))
         if regions:
             self.refresh(*regions)
 
@@ -163,14 +173,17 @@ class Table(ScrollView, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Up or down by rows."""
+        self.steered = True
         self._go(self._cursor + by)
 
     def action_page(self, by: int) -> None:
         """Up or down by a screenful."""
+        self.steered = True
         self._go(self._cursor + by * max(1, self.size.height - self._header - 1))
 
     def action_end(self, last: int) -> None:
         """To the first or the last row."""
+        self.steered = True
         self._go(len(self._rows) if last else 0)
 
     def action_choose(self) -> None:
@@ -183,6 +196,7 @@ class Table(ScrollView, can_focus=True):
         index = event.y - self._header + self.scroll_offset.y
         if not 0 <= index < len(self._rows) or event.y < self._header:
             return
+        self.steered = True
         if index == self._cursor:
             self.action_choose()
         self._go(index)
