@@ -30,7 +30,7 @@ Buckets = dict[float, float]
 class Growth:
     """Requests, errors and durations that came within some time; adds up."""
 
-    __slots__ = ("buckets", "errors", "errors_known", "requests", "requests_known", "span")
+    __slots__ = ("_since", "buckets", "errors", "errors_known", "requests", "requests_known", "span")
 
     def __init__(self) -> None:
         self.requests = 0.0
@@ -41,6 +41,7 @@ class Growth:
         """Cumulative counts by upper edge: the edges that all that was added have in common."""
         self.span = 0.0
         """Seconds of it in which at least one pod was watched."""
+        self._since = math.inf
 
     def add(self, other: Growth, part: float = 1.0) -> None:
         """Add `part` of another one; `span` is for the caller, who knows whether both are of the same time."""
@@ -58,6 +59,11 @@ class Growth:
             else:
                 # A count under an edge is exact, whatever other edges there are.
                 self.buckets = {edge: mine[edge] + theirs[edge] * part for edge in mine if edge in theirs}
+
+    def watch(self, since: float, until: float) -> None:
+        """A pod was watched so long; from one scrape of a pod to the next there is no gap."""
+        self.span = max(self._since + self.span, until) - min(self._since, since) if self.span else until - since
+        self._since = min(self._since, since)
 
     def stat(self, name: str) -> float:
         """One figure; NaN where it is unknown: no data, no request, no error count."""
@@ -168,14 +174,14 @@ class ColorLedger:
     def _spread(self, start: float, end: float, grown: Growth) -> None:
         first, last = int(start // self.width), int(end // self.width)
         for index in range(first, last + 1):
-            covered = min(end, (index + 1) * self.width) - max(start, index * self.width)
-            if covered <= 0:
+            since, until = max(start, index * self.width), min(end, (index + 1) * self.width)
+            if until <= since:
                 continue
             into = self._bins.get(index)
             if into is None:
                 into = self._bins[index] = Growth()
-            into.add(grown, covered / (end - start))
-            into.span = max(into.span, covered)
+            into.add(grown, (until - since) / (end - start))
+            into.watch(since, until)
         oldest = int((end - self.keep) // self.width)
         for index in [index for index in self._bins if index < oldest]:
             del self._bins[index]

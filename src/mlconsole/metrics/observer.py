@@ -29,6 +29,7 @@ WINDOWS = (30, 60, 120, 240, 300)
 """Seconds that a rate looks back over: the first that holds four scrapes."""
 DRIFT_SECONDS = 30.0
 INTERVAL_SECONDS = 60.0
+SURE_COUNT = 12
 ROUND_SECONDS = 25.0
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,9 @@ class Observer:
         self._own: dict[str, dict[tuple[str, str], float]] = {}
         """The same by the configuration's own queries."""
         self._glances: dict[str, tuple[Glance, ...]] = {}
-        self._interval_asked = -math.inf
+        self._at: dict[str, float] = {}
+        """When Prometheus evaluated them, by its own clock."""
+        self._interval_due = -math.inf
         self._anything = False
         """Whether Prometheus has such metrics under whatever labels."""
         self._fleet_problem = ""
@@ -107,7 +110,7 @@ class Observer:
         first = not self._services
         self._services = {service.key: service for service in services}
         for key in self._glances.keys() - self._services.keys():
-            for known in (self._values, self._own, self._glances):
+            for known in (self._values, self._own, self._glances, self._at):
                 known.pop(key, None)
         if first:
             self._wake.set()
@@ -237,8 +240,8 @@ class Observer:
             return []
         scope, window = queries.Scope(services), f"{self._window}s"
         asked = []
-        if self._clock() - self._interval_asked >= INTERVAL_SECONDS:
-            self._interval_asked = self._clock()
+        if self._clock() >= self._interval_due:
+            self._interval_due = self._clock() + INTERVAL_SECONDS
             asked.append(_Asked(Question(queries.interval_query(scope)), self._take_interval))
             asked.append(_Asked(Question(queries.ANYTHING), self._take_anything))
         places = {
@@ -297,6 +300,9 @@ class Observer:
         if counts:
             interval = 60.0 / max(counts)
             self._window = next((window for window in WINDOWS if window >= 4 * interval), WINDOWS[-1])
+            if max(counts) < SURE_COUNT:
+                # Scraped that seldom, or only since a moment: look again soon.
+                self._interval_due = self._clock() + INTERVAL_SECONDS / 6
 
     def _take_anything(self, reply: Reply) -> None:
         self._anything = bool(reply.rows)
@@ -310,6 +316,7 @@ class Observer:
             found = places.get(place)
             if found is not None and row.values:
                 self._values.setdefault(found[0], {})[found[1], stat] = row.values[-1]
+                self._at[found[0]] = row.times[-1]
 
     def _take_own(self, stat: str, service: ModelService, reply: Reply) -> None:
         values = self._own.setdefault(service.key, {})
@@ -319,6 +326,7 @@ class Observer:
             color_name = queries.color_of(row.labels, service)
             if color_name is not None and row.values:
                 values[color_name, stat] = row.values[-1]
+                self._at[service.key] = row.times[-1]
 
     def _take_points(self, chart: Chart, service: ModelService, due: range, stat: str, reply: Reply) -> None:
         panel = queries.PANELS[stat]
@@ -362,9 +370,10 @@ class Observer:
                 "give them `queries` in mlconsole.toml"
             )
         for key, service in self._services.items():
-            values = {**self._values.get(key, {}), **self._own.get(key, {})}
+            general = self._values.get(key, {})
+            values = {**general, **self._own.get(key, {})}
             self._glances[key] = tuple(
-                _glance(color.name, values, self._window, now)
+                _glance(color.name, values, general, self._window, self._at.get(key, now))
                 for color in service.colors
                 if any(name == color.name and math.isfinite(value) for (name, _), value in values.items())
             )
@@ -393,10 +402,16 @@ class Observer:
         return self._drift if key == self._selected else None
 
 
-def _glance(color: str, values: Mapping[tuple[str, str], float], window: float, at: float) -> Glance:
-    def known(stat: str) -> float | None:
-        value = values.get((color, stat), math.nan)
-        return value if math.isfinite(value) else None
-
-    rate = known("rate")
-    return Glance(color, rate, known("errors"), known("p50"), known("p95"), known("p99"), (rate or 0.0) * window, at)
+def _glance(
+    color: str,
+    values: Mapping[tuple[str, str], float],
+    general: Mapping[tuple[str, str], float],
+    window: float,
+    at: float,
+) -> Glance:
+    """A row of figures; how many requests they rest on is told by the general query, whose window is known."""
+    known = {stat: value for (name, stat), value in values.items() if name == color and math.isfinite(value)}
+    rate = general.get((color, "rate"), math.nan)
+    samples = (rate if math.isfinite(rate) else known.get("rate", 0.0)) * window
+    latency = (known.get(stat) for stat in ("p50", "p95", "p99"))
+    return Glance(color, known.get("rate"), known.get("errors"), *latency, samples, at)
