@@ -109,6 +109,7 @@ def kubeconfig_of(tmp_path, text):
 EMBEDDED_USERS = {
     "t-admin": User("admin"),
     "t-viewer": User("viewer", rules=(Rule(("get", "list", "watch"), ("services", "deployments")),)),
+    "t-reader": User("reader", rules=(Rule(("get", "list", "watch"), ("*",)),)),
 }
 
 

@@ -280,12 +280,12 @@ def release_of(
         said.get(PREFIX + "model-version") or env.get("MODEL_VERSION") or said.get("app.kubernetes.io/version", "")
     )
     return Release(
-        model=hints.model or said.get(PREFIX + "model") or env.get("MODEL_NAME", ""),
-        version=version.removeprefix("v") if version[1:2].isdigit() else version,
-        run_id=said.get(PREFIX + "run-id", ""),
-        image=image,
+        model=visible(hints.model or said.get(PREFIX + "model") or env.get("MODEL_NAME", "")),
+        version=visible(version.removeprefix("v") if version[1:2].isdigit() else version, 80),
+        run_id=visible(said.get(PREFIX + "run-id", ""), 80),
+        image=visible(image, 500),
         digest=digest or digest_in(image),
-        git_sha=said.get(PREFIX + "git-sha", ""),
+        git_sha=visible(said.get(PREFIX + "git-sha", ""), 80),
     )
 
 

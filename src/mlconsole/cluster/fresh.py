@@ -215,7 +215,7 @@ def _without_hash(template: dict[str, Any]) -> dict[str, Any]:
     return {**template, "metadata": metadata}
 
 
-SECRET_WORDS = ("password", "passwd", "secret", "token", "credential", "apikey", "api_key", "private")
+SECRET_WORDS = ("passw", "pwd", "secret", "token", "credential", "apikey", "api_key", "access_key", "private", "auth")
 
 
 def _differences(path: str, before: Any, after: Any) -> list[tuple[str, str, str]]:

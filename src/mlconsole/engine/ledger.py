@@ -20,6 +20,8 @@ from mlconsole.engine.patience import patiently
 SWITCH_SECONDS = 10.0
 ROLLBACK_SECONDS = 2.0
 """A rollback does not wait longer for its record."""
+CLOSE_SECONDS = 5.0
+"""For the outcome: the traffic has moved by then, and a person waits for the last word."""
 
 
 class Step(Struct, frozen=True):
@@ -65,11 +67,10 @@ class Ledger:
             report(Step("record", "intent recorded"))
         return written
 
-    async def close(
-        self, record: Record, past: history.Past, report: Report, seconds: float = SWITCH_SECONDS
-    ) -> Record:
+    async def close(self, record: Record, past: history.Past, report: Report, seconds: float | None = None) -> Record:
         """Write the outcome down everywhere it can be; a place that fails is said, and changes nothing else."""
         record = replace(record, ended_at=self._clock())
+        seconds = CLOSE_SECONDS if seconds is None else seconds
         failed = await asyncio.gather(
             self._locally(record, seconds),
             _told("the cluster", patiently(lambda: history.append(self._connection, record, past), seconds)),
