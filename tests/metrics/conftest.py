@@ -48,7 +48,14 @@ def pod(name, ready=True):
 def service(pods, name="churn", namespace="ml", live="blue", port="http", versions=("7", "8")):
     """A blue-green service; `pods` by colour."""
     colors = tuple(
-        Color(color, f"{name}-{color}", len(names), len(names), release=Release(name, version), pods=tuple(map(pod, names)))
+        Color(
+            color,
+            f"{name}-{color}",
+            len(names),
+            len(names),
+            release=Release(name, version),
+            pods=tuple(map(pod, names)),
+        )
         for (color, names), version in zip(pods.items(), versions, strict=False)
     )
     return ModelService(
@@ -163,7 +170,7 @@ async def pods(tmp_path):
 
 @pytest.fixture
 async def feed(pods):
-    """Start a feed that ends with the test: `feed(prometheus_url=..., refresh=...)`; its `told` are the changed keys."""
+    """Start a feed that ends with the test: `feed(prometheus_url=..., refresh=...)`; `told` are the changed keys."""
     started = []
 
     def start(worker=None, services=None, auth=None, fetch=None, **metrics):

@@ -11,6 +11,7 @@ from mlconsole.domain.drift import DriftVerdict
 from mlconsole.domain.sources import Condition
 from mlconsole.domain.telemetry import histogram_quantile
 from mlconsole.engine.offload import Offload
+
 from .conftest import REAL, close, service, until
 
 pytestmark = [pytest.mark.real_prometheus, REAL]

@@ -8,6 +8,7 @@ shares at the edges: a lower bound of the true statistic.
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -117,14 +118,18 @@ def by_effect(rows: Sequence[FeatureDrift]) -> tuple[FeatureDrift, ...]:
 def judge_cumulative(
     feature: str, color: str, reference: Mapping[float, float], counts: Mapping[float, float]
 ) -> FeatureDrift:
-    """`judge`, from cumulative values by upper edge: the counts with +Inf, the shares without (the rest is above)."""
+    """`judge`, from cumulative values by upper edge: the counts with +Inf, the shares without (the rest is above).
+
+    Counts that fall are raised to their predecessor: Prometheus extrapolates each bucket by itself.
+    """
     edges = sorted(counts)
     if not reference:
         return _unknown(feature, color, counts, "the server exports no reference for it")
     if edges[-1:] != [math.inf] or sorted(edge for edge in reference if math.isfinite(edge)) != edges[:-1]:
         return _unknown(feature, color, counts, "its edges are not those of the reference")
     shares = [reference[edge] for edge in edges[:-1]]
-    return judge(feature, color, bins([*shares, 1.0]), bins([counts[edge] for edge in edges]))
+    rising = list(itertools.accumulate((counts[edge] for edge in edges), max))
+    return judge(feature, color, bins([*shares, 1.0]), bins(rising))
 
 
 def _unknown(feature: str, color: str, counts: Mapping[float, float], why: str) -> FeatureDrift:
