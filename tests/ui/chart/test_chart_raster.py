@@ -169,4 +169,4 @@ def test_grid_and_marks_go_beneath():
     plot.draw_characters(dots, Stroke(6, False, "*"))
     plot.column_beneath(2, ":", 3)
     plot.row_beneath(0, "-", 2, 2)
-    assert plot.lines() == [("- * -", bytes([2, 0, 6, 0, 2])), ("  :  ", bytes([0, 0, 3, 0, 0]))]
+    assert plot.lines() == [("- * -", bytes([2, 2, 6, 6, 2])), ("  :  ", bytes([0, 0, 3, 3, 3]))]

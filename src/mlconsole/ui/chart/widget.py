@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.app import ComposeResult
 from textual.geometry import Region, Size
 from textual.reactive import reactive
@@ -112,6 +113,7 @@ class Chart(Widget):
         self._rows: list[Row] = []
         self._drawn_for: tuple[Size, bool] | None = None
         self._strips: dict[int, Strip] = {}
+        self._styles: list[Style] = []
         self._parts = ChartPart(self, edge=False), ChartPart(self, edge=True)
 
     def compose(self) -> ComposeResult:
@@ -157,6 +159,7 @@ class Chart(Widget):
         """Forget what was painted with the styles before."""
         super().notify_style_update()
         self._strips.clear()
+        self._styles.clear()
 
     def row_strip(self, y: int) -> Strip:
         """A row, painted."""
@@ -182,14 +185,14 @@ class Chart(Widget):
         self._drawn_for = size, self.ascii
 
     def _paint(self, row: Row) -> Strip:
-        base = self.rich_style
-        segments = []
-        for run in _RUNS.finditer(row.slots):
-            text = row.text[run.start() : run.end()].replace(FILLER, "")
-            slot = run.group(1)[0]
-            blank = slot == 0 and text.isspace()
-            segments.append(Segment(text, base if blank else self.get_component_rich_style(f"chart--{SLOTS[slot]}")))
-        return Strip(segments, len(row.text))
+        if not self._styles:
+            self._styles = [self.get_component_rich_style(f"chart--{slot}") for slot in SLOTS]
+        text, styles = row.text, self._styles
+        runs = [(run.start(), run.end()) for run in _RUNS.finditer(row.slots)]
+        segments = [Segment(text[start:end], styles[row.slots[start]]) for start, end in runs]
+        if FILLER in text:
+            segments = [Segment(segment.text.replace(FILLER, ""), segment.style) for segment in segments]
+        return Strip(segments, len(text))
 
 
 def differing(y: int, before: Row, after: Row) -> Region:
