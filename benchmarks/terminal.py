@@ -44,8 +44,10 @@ class Program:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             _size(0, columns, rows)
-            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", **environ)
-            os.execvp(command[0], command)
+            # A runner's own size, which programs would believe; readline puts it where os.environ does not see it.
+            inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+            more = {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environ}
+            os.execvpe(command[0], command, {**inherited, **more})
 
     def _pump(self, seconds: float) -> bool:
         if not select.select([self._fd], [], [], max(0.0, seconds))[0]:

@@ -45,7 +45,7 @@ async def test_two_keys_move_the_traffic_and_two_more_bring_it_back(service, loa
     await console.see(r"dry run +. accepted")
     assert await service.kubectl_live() == "blue", "a plan that is shown changes nothing"
     await console.type("y")
-    await console.see(r"done +3 answers in a row by v13")
+    await console.see(r"verified: 3 answers|done +3 answers in a row by v13")
     assert await service.kubectl_live() == "green"
     await console.type("\x1b")
     await console.see(r"fraud-scorer .*LIVE green v13 2/2 .*idle blue v12 2/2")
@@ -56,7 +56,7 @@ async def test_two_keys_move_the_traffic_and_two_more_bring_it_back(service, loa
     await console.see(r"Roll back fraud-scorer to blue v12")
     await console.see(r"dry run +. accepted")
     await console.type("y")
-    await console.see(r"done +3 answers in a row by v12")
+    await console.see(r"verified: 3 answers|done +3 answers in a row by v12")
     assert await service.kubectl_live() == "blue"
     count = load_on.versions[BLUE]
     await within(DEADLINE, lambda: load_on.seen(BLUE, count + 20))
