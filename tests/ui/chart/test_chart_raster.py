@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlconsole.ui.chart.raster import BRAILLE, Plot, Stroke, line_dots, samples
@@ -37,6 +37,7 @@ def by_column(line):
     return found
 
 
+@settings(deadline=None)
 @given(lines)
 def test_extremes_of_each_column_have_their_dots(line):
     dots = drawn(line)
@@ -45,6 +46,7 @@ def test_extremes_of_each_column_have_their_dots(line):
         assert dots[level(min(found)), column]
 
 
+@settings(deadline=None)
 @given(lines)
 def test_a_dotted_line_hides_less_than_two_dots_of_any_extreme(line):
     dots = drawn(line, dotted=True)
@@ -56,6 +58,7 @@ def test_a_dotted_line_hides_less_than_two_dots_of_any_extreme(line):
             assert np.abs(rows - level(value)).min() <= 1
 
 
+@settings(deadline=None)
 @given(lines)
 def test_no_dot_lies_beyond_the_values(line):
     dots = drawn(line)
@@ -67,6 +70,7 @@ def test_no_dot_lies_beyond_the_values(line):
         assert rows.max() == level(max(known))
 
 
+@settings(deadline=None)
 @given(lines, lines)
 def test_a_gap_is_not_crossed(before, after):
     left = sorted((at / 3, value) for at, value in before)
@@ -77,6 +81,7 @@ def test_a_gap_is_not_crossed(before, after):
     assert not dots[:, math.floor(last) + 1 : math.floor(first)].any()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 39.99), st.floats(-1e6, 1e6)), min_size=2, max_size=60))
 def test_a_line_without_gaps_is_connected(line):
     dots = drawn(line)
@@ -90,12 +95,14 @@ def test_a_line_without_gaps_is_connected(line):
         assert other.min() <= one.max() + 1
 
 
+@settings(deadline=None)
 @given(lines)
 def test_order_of_the_samples_does_not_matter(line):
     unique = list({FIRST * 2.0 + at: (at, value) for at, value in line}.values())
     assert (drawn(unique) == drawn(sorted(unique))).all()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(), max_size=30),
     st.lists(st.floats(), max_size=30),

@@ -2,7 +2,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlconsole.ui.chart.scale import clock_ticks, figure, nice_step, tick_labels, value_range, window
@@ -66,6 +66,7 @@ def test_figures_in_words(value, unit, words):
     assert figure(value, unit) == words
 
 
+@settings(deadline=None)
 @given(st.floats(), st.floats(), st.integers(min_value=0, max_value=12), st.sampled_from(["s", "ratio", "1/s", "x"]))
 def test_every_range_holds_its_values_and_few_ticks(low, high, ticks, unit):
     scale = value_range(min(low, high), max(low, high), ticks, unit)
@@ -79,6 +80,7 @@ def test_every_range_holds_its_values_and_few_ticks(low, high, ticks, unit):
     assert 1 <= len(labels) <= max(1, ticks) + 2
 
 
+@settings(deadline=None)
 @given(st.floats(), st.floats(), st.integers(min_value=-1, max_value=300))
 def test_a_window_is_sound_or_is_none(start, end, columns):
     view = window(start, end, columns)
@@ -88,6 +90,7 @@ def test_a_window_is_sound_or_is_none(start, end, columns):
         assert len(clock_ticks(view, 12)) <= columns
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=1e10), st.floats(min_value=1, max_value=1e7), st.integers(1, 240))
 def test_the_end_is_in_the_last_column(end, span, columns):
     view = window(end - span, end, columns)
