@@ -7,7 +7,7 @@ import time
 import msgspec
 import pytest
 
-from cluster.conftest import Cluster, cluster, embedded, real, until  # noqa: F401
+from cluster import conftest as clusters
 from mlconsole.cluster import history
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.demo.apiserver.faults import Failure
@@ -18,6 +18,10 @@ from mlconsole.domain.services import Release
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.gateway import Consent, Gateway
 from mlconsole.engine.planner import Planner
+
+Cluster, until = clusters.Cluster, clusters.until
+# Fixtures: the embedded API server, a real one, each of the two.
+embedded, real, cluster = clusters.embedded, clusters.real, clusters.cluster
 
 QUICK = Settings(defaults=ServiceSettings(verify=Verify(deadline=0.3)))
 """No model server answers here: what cannot be seen to arrive is unverified soon."""
@@ -110,7 +114,7 @@ async def settle(cluster, name="fraud"):
 
 
 @pytest.fixture
-async def desk(embedded, tmp_path):  # noqa: F811
+async def desk(embedded, tmp_path):
     """Blue v12 live, green v13 idle, two pods each, on the embedded API server."""
     await embedded.blue_green()
     await settle(embedded)

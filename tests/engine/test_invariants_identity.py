@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 import mlconsole
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Environment, Settings
 from mlconsole.demo.apiserver.auth import User
 from mlconsole.demo.apiserver.faults import Failure
@@ -166,7 +167,9 @@ async def test_i8_another_clusters_plan_is_refused(desk, tmp_path):
 async def test_i8_a_kubeconfig_changed_meanwhile_changes_nothing(desk, tmp_path):
     plan = await desk.plan()
     path = tmp_path / "kubeconfig"
-    path.write_text(path.read_text().replace("127.0.0.1", "127.0.0.9").replace("current-context: demo", ""))
+    path.write_text(path.read_text().replace("127.0.0.1", "127.0.0.9"))
+    with pytest.raises(ClusterError, match="points elsewhere now"):
+        await desk.connection.reload()
     await desk.carry_out(plan)
     assert (await desk.selector())["color"] == "green"
 
@@ -223,7 +226,7 @@ async def test_i8_a_service_that_is_gone_is_a_conflict(desk):
 
 
 DOORS = {"engine/gateway.py", "engine/planner.py", "cluster/history.py", "cluster/events.py"}
-"""Who may call `cluster.writes`: the gateway; the planner, with dryRun; records and Events, for the gateway's ledger."""
+"""Who may call `cluster.writes`: the gateway; the planner, with dryRun; records and Events, for the ledger."""
 ASKING = {"cluster/access.py", "cluster/connection.py", "cluster/proxy.py", "cluster/writes.py"}
 """Who may send something else than a GET: questions, the proxy, and `writes` itself."""
 

@@ -93,7 +93,8 @@ class Engine:
                 done, _ = await asyncio.wait({receiver, publisher}, return_when=asyncio.FIRST_COMPLETED)
                 if publisher in done:
                     receiver.cancel()
-                    publisher.result()
+                    with contextlib.suppress(ConnectionError):
+                        publisher.result()
                     return
                 intent = receiver.result()
                 if intent is None:

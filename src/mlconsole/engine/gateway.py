@@ -390,7 +390,6 @@ def _still_possible(service: ModelService, plan: Plan, now: float) -> Gate:
             "plan again",
             4,
         )
-    after = {**service.selector, service.color_key: plan.to_color}
-    if service.base != plan.base or not well_formed(after, service):
+    if not well_formed({**plan.base, service.color_key: plan.to_color}, service):
         raise PlanError(f"the selector of {service.key} is not what the plan saw any more", "plan again", 4)
     return gates.destination_capacity(service, destination, plan.kind, now)
