@@ -22,11 +22,12 @@ _CAUSES = (
     ("SSLError", "its certificate is not trusted", "MLFLOW_TRACKING_SERVER_CERT_PATH names the CA to trust"),
     ("ConnectTimeout", "it does not answer", "is the server up, and is the network (VPN, proxy) the right one?"),
     ("ReadTimeout", "it took the request and gives no answer", "look at the MLflow server's own log"),
+    ("Read timed out", "it took the request and gives no answer", "look at the MLflow server's own log"),
     ("NameResolutionError", "its name cannot be resolved", "check the address in MLFLOW_TRACKING_URI"),
     ("NewConnectionError", "the connection was refused", "is the MLflow server up? check MLFLOW_TRACKING_URI"),
     ("InvalidURL", "the address is none", "check MLFLOW_TRACKING_URI"),
 )
-"""What a class in the chain of an exception says, the most telling first."""
+"""What a class in the chain of an exception, or its text, says; the most telling first."""
 
 
 class RegistryError(Exception):
@@ -67,11 +68,15 @@ def explain(error: BaseException, uri: str) -> RegistryError:
     if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"):
         hint = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and their rights"
         return RegistryError(f"{where} refuses: {text}", hint, Condition.DENIED)
-    why, hint = _transport(error, text) or _known(error, uri) or (f"{type(error).__name__}: {text}", TRY)
+    why, hint = _transport(error) or _known(error, uri) or (f"{type(error).__name__}: {text}", TRY)
     return RegistryError(f"{where}: {why}", hint)
 
 
-def _transport(error: BaseException, text: str) -> tuple[str, str] | None:
+def _transport(error: BaseException) -> tuple[str, str] | None:
+    text = str(error)
+    status = re.search(r"too many (\d{3}) error responses", text)
+    if status:
+        return f"it answers {status[1]}", TRY
     chain = _chain(error)
     return next(((why, hint) for name, why, hint in _CAUSES if name in chain or name in text), None)
 

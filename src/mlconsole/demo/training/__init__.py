@@ -128,6 +128,7 @@ def _build(home: Path, folder: Path, progress: Progress) -> None:
         (new / INDEX).write_text(json.dumps(index))
         shutil.rmtree(folder, ignore_errors=True)  # only ever a broken one
         new.rename(folder)
+        progress(f"trained {total()} versions of the demo's models")
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

@@ -1,0 +1,147 @@
+"""The feed with a real worker: it says what is, keeps the last, and comes back."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+
+from mlconsole.config import Registry
+from mlconsole.domain.sources import Condition
+from mlconsole.engine.offload import Offload
+from mlconsole.registry.feed import RegistryFeed
+
+from .conftest import MODEL
+
+
+async def test_it_goes_live_and_reads_what_is_watched_down_to_the_signatures(watching, sqlite_uri):
+    one = watching(sqlite_uri, MODEL)
+    feed = one.feed
+    assert feed.state.condition is Condition.STARTING
+    await one.until(lambda: feed.model(MODEL)[0])
+    state = feed.state
+    assert (state.name, state.condition, state.message) == ("mlflow", Condition.LIVE, "")
+    assert state.detail.startswith("sqlite:///")
+    assert state.usable(time.time())
+    assert feed.names == ("empty", MODEL)
+    await one.until(lambda: feed.model(MODEL)[0].find("1").inputs)
+    feed.watch("nope")
+    assert await one.until(lambda: feed.model("nope")[1]) == "the registry has no model nope"
+    await one.until(lambda: feed.model(MODEL)[0].find("1").has_input_example)
+    assert feed.model(MODEL)[1] == ""
+    feed.watch("empty")
+    assert await one.until(lambda: feed.model("empty")[0])
+
+
+async def test_a_registry_that_goes_away_keeps_its_last_word_and_comes_back_by_itself(watching, door):
+    one = watching(door.uri, MODEL)
+    feed = one.feed
+    await one.until(lambda: feed.model(MODEL)[0])
+    contact = feed.state.last_contact
+    await door.close()
+    await one.until(lambda: feed.state.condition is Condition.DOWN)
+    state = feed.state
+    assert state.last_contact >= contact
+    assert state.since >= state.last_contact
+    assert "the connection was refused" in state.message or "MLflow at" in state.message
+    assert state.hint
+    model, problem = feed.model(MODEL)
+    assert model.find("1")
+    assert problem == state.message
+    await door.open()
+    await one.until(lambda: feed.state.condition is Condition.LIVE)
+    assert feed.state.last_contact > state.last_contact
+    assert feed.model(MODEL)[1] == ""
+
+
+async def test_reconnect_does_not_wait_for_the_back_off(watching, door):
+    await door.close()
+    one = watching(door.uri)
+    feed = one.feed
+    await one.until(lambda: feed.state.condition is Condition.DOWN)
+    feed._pause = 3600.0
+    since = feed.state.since
+    feed.reconnect()
+    await one.until(lambda: feed._pause == 2.0)  # it tried, failed and starts to back off anew
+    assert feed.state.since == since
+    feed._pause = 3600.0
+    feed.reconnect()
+    await door.open()
+    feed.reconnect()
+    await one.until(lambda: feed.state.condition is Condition.LIVE)
+
+
+async def test_a_killed_worker_is_not_the_end(watching, sqlite_uri):
+    one = watching(sqlite_uri, MODEL)
+    await one.until(lambda: one.feed.model(MODEL)[0])
+    contact = one.feed.state.last_contact
+    psutil.Process(one.offload.pids[0]).kill()
+    await one.until(lambda: one.feed.state.last_contact > contact)
+    await one.until(lambda: one.feed.state.condition is Condition.LIVE)
+
+
+async def test_without_a_registry_it_is_off_and_says_what_to_set():
+    offload = Offload()
+    feed = RegistryFeed(Registry(), offload, lambda: None)
+    feed.start()
+    feed.watch(MODEL)
+    assert feed.state.condition is Condition.OFF
+    assert "MLFLOW_TRACKING_URI" in feed.state.hint
+    assert feed.model(MODEL) == (None, "no registry is configured")
+    assert offload.pids == ()
+    await feed.stop()
+    await offload.close()
+
+
+async def test_data_past_its_limit_is_stale(sqlite_uri, watching):
+    one = watching(sqlite_uri, MODEL)
+    await one.until(lambda: one.feed.model(MODEL)[0])
+    await one.feed.stop()
+    contact = one.feed.state.last_contact
+    one.feed._state = type(one.feed._state)("mlflow", Condition.LIVE, contact - 90, contact - 90, limit=30.0)
+    state = one.feed.state
+    assert (state.condition, state.since) == (Condition.STALE, contact - 60)
+    assert one.feed.model(MODEL)[1].startswith("no answer for")
+
+
+async def test_the_engines_process_stays_light(sqlite_uri, tmp_path):
+    """Of what the worker imports, nothing reaches the process that asks."""
+    script = tmp_path / "asks.py"
+    script.write_text(LIGHT)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, str(script), sqlite_uri, MODEL],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert json.loads(done.stdout) == {"versions": 3, "heavy": []}
+
+
+LIGHT = """
+import asyncio, json, sys
+from mlconsole.config import Registry
+from mlconsole.engine.offload import Offload
+from mlconsole.registry.feed import RegistryFeed
+
+async def main():
+    offload, changed = Offload(), asyncio.Event()
+    feed = RegistryFeed(Registry(sys.argv[1]), offload, changed.set)
+    feed.watch(sys.argv[2])
+    feed.start()
+    async with asyncio.timeout(60):
+        while not feed.model(sys.argv[2])[0]:
+            await changed.wait()
+            changed.clear()
+    heavy = [name for name in ("mlflow", "pandas", "scipy", "sklearn", "numpy") if name in sys.modules]
+    print(json.dumps({"versions": len(feed.model(sys.argv[2])[0].versions), "heavy": heavy}))
+    await feed.stop()
+    await offload.close()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
