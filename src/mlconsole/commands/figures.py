@@ -12,7 +12,7 @@ from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import Settings
 from mlconsole.domain.services import ModelService
-from mlconsole.domain.sources import Condition
+from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance
 from mlconsole.engine.offload import Offload
 from mlconsole.metrics.feed import MetricsFeed
@@ -59,24 +59,36 @@ async def ask(connection: Connection, settings: Settings, services: Sequence[Mod
     finally:
         await feed.stop()
         await offload.close()
-    name = "prometheus" if state.name == "prom" else "scrape"
-    return Figures(name if any(map(_known, glances.values())) else state.message or f"{name}: no figures", glances)
+    return Figures(_source(state, any(map(_any_known, glances.values()))), glances)
+
+
+def _source(state: SourceState, known: bool) -> str:
+    """Where the figures are from, in a word; and what is wrong, if something is."""
+    word = "scrape" if state.name == "scrape" else "prometheus"
+    if state.condition is Condition.LIVE or not state.message:
+        return word if known else f"{word}: no figures yet"
+    return state.message
 
 
 async def _patiently(feed: MetricsFeed, services: Sequence[ModelService], changed: asyncio.Event) -> None:
-    """Wait until every service that runs has figures, the source is down, or patience ends."""
-    running = [service.key for service in services if any(color.ready for color in service.colors)]
+    """Wait until the live colour of every service that runs has figures, or patience ends."""
+    running = [item for item in services if item.live_color is not None and item.live_color.ready]
     try:
         async with asyncio.timeout(PATIENCE):
-            while not all(_known(feed.glances(key)) for key in running) and feed.state.condition not in _HOPELESS:
+            while not all(_live_known(feed, item) for item in running):
                 changed.clear()
-                await asyncio.wait_for(changed.wait(), PATIENCE)
+                await changed.wait()
     except TimeoutError:
         return  # what came is what there is
 
 
-_HOPELESS = (Condition.DOWN, Condition.DENIED, Condition.OFF)
+def _live_known(feed: MetricsFeed, service: ModelService) -> bool:
+    return any(glance.color == service.live and _known(glance) for glance in feed.glances(service.key))
 
 
-def _known(glances: Sequence[Glance]) -> bool:
-    return any(glance.requests_per_second is not None for glance in glances)
+def _any_known(glances: Sequence[Glance]) -> bool:
+    return any(map(_known, glances))
+
+
+def _known(glance: Glance) -> bool:
+    return glance.requests_per_second is not None

@@ -218,7 +218,8 @@ class Engine:
     async def _publishing(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), HEARTBEAT)
+                async with asyncio.timeout(HEARTBEAT):
+                    await self._wake.wait()
             self._wake.clear()
             started = time.monotonic()
             await self._publish_all()

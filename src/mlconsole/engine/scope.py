@@ -82,7 +82,8 @@ class Scope:
                 await self._close()
             self._retry.clear()
             try:
-                await asyncio.wait_for(self._retry.wait(), pause * random.uniform(0.8, 1.2))
+                async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
+                    await self._retry.wait()
             except TimeoutError:
                 pause = min(LONGEST_PAUSE, pause * 2)
 

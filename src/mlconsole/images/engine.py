@@ -148,7 +148,8 @@ class DockerFeed:
             self._take(await self._ask())
             self._again.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._again.wait(), REFRESH)
+                async with asyncio.timeout(REFRESH):
+                    await self._again.wait()
 
     async def _ask(self) -> Pong:
         try:

@@ -198,7 +198,8 @@ class Scraper:
                 self._wake.clear()
                 pause = self._start_due() if self.active else None
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
         finally:
             reading = list(self._reading)
             for task in reading:
