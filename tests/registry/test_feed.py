@@ -34,6 +34,8 @@ async def test_it_goes_live_and_reads_what_is_watched_down_to_the_signatures(wat
     assert feed.model(MODEL)[1] == ""
     feed.watch("empty")
     assert await one.until(lambda: feed.model("empty")[0])
+    spared = "[name for name in ('pandas', 'pyarrow', 'scipy') if __import__('sys').modules.get(name)]"
+    assert await one.offload.lane("mlflow").run(eval, spared, timeout=5) == []
 
 
 async def test_a_registry_that_goes_away_keeps_its_last_word_and_comes_back_by_itself(watching, door):

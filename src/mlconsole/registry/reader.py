@@ -7,11 +7,13 @@ first. What comes back is cut to sane sizes and safe to show.
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -31,6 +33,8 @@ BUDGET = 8.0
 """Seconds for the runs of one look; what is missing then comes with the next."""
 SETTLED = 120.0
 """Seconds after which the run of a finished training is read again."""
+SPARED = ("pandas", "pyarrow")
+"""What MLflow imports where it is there, and does without where it is not: 75 MiB and a second of a worker's start."""
 _ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
 _LIMITS = {"tags": 50, "params": 100, "metrics": 100}
 
@@ -79,6 +83,9 @@ def _client(uri: str) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _mlflow() -> Any:
+    if multiprocessing.parent_process() is not None:
+        for name in SPARED:
+            sys.modules.setdefault(name, cast(Any, None))
     os.environ.update(
         MLFLOW_HTTP_REQUEST_TIMEOUT=str(ANSWER),
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
