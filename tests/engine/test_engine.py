@@ -176,6 +176,19 @@ async def test_a_plan_of_one_place_is_not_carried_out_from_another(good, ui):
     assert (await good.selector())["color"] == "green"
 
 
+async def test_a_plan_in_the_making_is_refused_when_the_place_is_left(good, ui):
+    await ui.wait(protocol.Fleet, lambda fleet: fleet.complete)
+    asked = asyncio.Event()
+    good.cluster.faults.add(Failure(lambda m, p: p.endswith("/services/fraud") and not asked.set(), delay=5.0, times=9))
+    await ui.send(protocol.MakePlan(1, "rollback", "ml/fraud"))
+    await asyncio.wait_for(asked.wait(), DEADLINE)
+    await ui.send(protocol.ChangePlace("demo", "elsewhere"))
+    refused = await ui.wait(protocol.Refused)
+    assert (refused.request, refused.exit_code) == (1, 5)
+    assert "closed" in refused.message
+    assert ui.all(protocol.Notice) == []
+
+
 async def test_an_operation_under_way_ends_where_it_was_confirmed(good, ui):
     """The console looks elsewhere in the middle of it: its connection is kept until it is done."""
     await ui.send(protocol.MakePlan(1, "rollback", "ml/fraud"))

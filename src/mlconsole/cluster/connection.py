@@ -20,7 +20,17 @@ from msgspec import Struct
 
 from mlconsole import __version__
 from mlconsole.cluster.credentials import Credentials, Identity, forget_files
-from mlconsole.cluster.errors import Answer, ClusterError, Forbidden, Invalid, NotFound, ServerError, Silent, explain
+from mlconsole.cluster.errors import (
+    Answer,
+    ClusterError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    ServerError,
+    Silent,
+    Unreachable,
+    explain,
+)
 from mlconsole.cluster.kube import load
 from mlconsole.cluster.kubeconfig import ContextInfo, contexts
 
@@ -28,6 +38,8 @@ __all__ = ["Connection", "ContextInfo", "Identity", "Response", "contexts"]
 
 CONNECT_SECONDS = 10.0
 TIMEOUT = 15.0
+CLOSED = "the connection was closed meanwhile"
+"""What aiohttp's failed assertion means: its pool was closed under a request."""
 RELOAD_PAUSE = 10.0
 """Credentials are loaded again at most this often, however many requests are refused."""
 
@@ -137,6 +149,8 @@ class Connection:
                 return Response(response.status, _lower(response.headers), received)
         except _FAILURES as error:
             raise explain(error, self._what(method, path)) from error
+        except AssertionError as error:
+            raise Unreachable(self._what(method, path), CLOSED) from error
 
     async def stream(self, path: str, params: Params | None = None, read_timeout: float = 75.0) -> AsyncIterator[bytes]:
         """The lines of an answer that does not end: a watch, a log that is followed.
@@ -159,6 +173,8 @@ class Connection:
             if isinstance(error, TimeoutError):
                 raise Silent(what, f"nothing came for {read_timeout:.0f} s", "it is opened again") from error
             raise explain(error, what) from error
+        except AssertionError as error:
+            raise Unreachable(what, CLOSED) from error
 
     async def reload(self) -> bool:
         """Load the credentials again; False when that was done just now. Raises ConfigInvalid."""
