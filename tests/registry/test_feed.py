@@ -10,11 +10,14 @@ import time
 import psutil
 
 from mlconsole.config import Registry
+from mlconsole.domain.registry import ModelVersion, RegisteredModel, Run
 from mlconsole.domain.sources import Condition
 from mlconsole.engine.offload import Offload
 from mlconsole.registry.feed import RegistryFeed
+from mlconsole.registry.reader import Answer, read
+from mlconsole.registry.signature import read_signature
 
-from .conftest import MODEL
+from .conftest import DEADLINE, MODEL
 
 
 async def test_it_goes_live_and_reads_what_is_watched_down_to_the_signatures(watching, sqlite_uri):
@@ -96,6 +99,39 @@ async def test_without_a_registry_it_is_off_and_says_what_to_set():
     assert offload.pids == ()
     await feed.stop()
     await offload.close()
+
+
+class HangingArtifacts:
+    """A lane whose registry answers and whose artifact store never does."""
+
+    def __init__(self):
+        self.asked = []
+        versions = tuple(ModelVersion(MODEL, number, run=Run(number)) for number in "321")
+        self._answer = Answer((MODEL,), {MODEL: RegisteredModel(MODEL, versions=versions)})
+
+    def lane(self, _):
+        return self
+
+    async def run(self, function, *args, timeout):
+        self.asked.append(function)
+        if function is read_signature:
+            raise TimeoutError
+        return self._answer
+
+
+async def test_an_artifact_store_that_hangs_is_asked_once_and_the_registry_goes_on():
+    lane, changed = HangingArtifacts(), asyncio.Event()
+    feed = RegistryFeed(Registry("sqlite:///x", refresh=0.1), lane, changed.set)
+    feed.watch(MODEL)
+    feed.start()
+    async with asyncio.timeout(DEADLINE):
+        while lane.asked.count(read) < 4:
+            await changed.wait()
+            changed.clear()
+    await feed.stop()
+    assert lane.asked.count(read_signature) == 1
+    assert feed.state.condition is Condition.LIVE
+    assert feed.model(MODEL)[0].find("3")
 
 
 async def test_data_past_its_limit_is_stale(sqlite_uri, watching):

@@ -94,7 +94,10 @@ def _parent(fd: int, end: asyncio.Event) -> None:
 
 
 def _progress(*what: object) -> None:
-    sys.stderr.write(" ".join(map(str, what)) + "\n")
+    text = " ".join(map(str, what))
+    bar = text.startswith("training [") and sys.stderr.isatty()
+    sys.stderr.write(f"{text}\x1b[K\r" if bar else f"{text}\n")
+    sys.stderr.flush()
 
 
 def _say(world: World, output: str) -> None:

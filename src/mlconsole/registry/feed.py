@@ -72,6 +72,8 @@ class RegistryFeed:
         self._signatures: dict[Version, Signature] = {}
         self._unsigned: dict[Version, float] = {}
         """Versions whose signature could not be read, and when to try again."""
+        self._unsigned_all = 0.0
+        """When to try any again: an artifact store that hangs is not asked version by version."""
         self._pause = 1.0
         self._state = self._first_state()
 
@@ -194,7 +196,8 @@ class RegistryFeed:
         until = time.monotonic() + SIGNATURES
         for name in self._wanted():
             for version in self._unread(name):
-                if time.monotonic() > until or self._kick.is_set():
+                now = time.monotonic()
+                if now > until or now < self._unsigned_all or self._kick.is_set():
                     return
                 await self._read_signature(name, version)
                 self._sign(name)
@@ -223,6 +226,8 @@ class RegistryFeed:
         except Exception as error:  # an artifact store may fail of anything; the rest of the registry goes on
             log.warning("no signature of %s %s: %s", version.model, version.version, explain(error, self._uri))
             self._unsigned[key] = time.monotonic() + AGAIN
+            if isinstance(error, TimeoutError):
+                self._unsigned_all = self._unsigned[key]
 
     def _sign(self, name: str) -> None:
         """Put what is known of signatures into a model."""
