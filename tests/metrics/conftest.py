@@ -78,6 +78,7 @@ class Pods:
         self.folder = folder
         self.files = plainmodels.write(folder / "models")
         self.ports = {}
+        self.models = {}
         self.processes = {}
         self.asked = []
         self.instead = {}
@@ -103,7 +104,7 @@ class Pods:
             stderr=log,
         )
         log.close()
-        self.ports[name], self.processes[name] = port, process
+        self.ports[name], self.processes[name], self.models[name] = port, process, self.files[model, version]
         await until(lambda: b"start" in (self.folder / f"{name}.log").read_bytes())
         await until_answers(self.session, f"http://127.0.0.1:{port}/health")
 
@@ -121,7 +122,7 @@ class Pods:
 
     async def predict(self, name, count, features=None):
         drawn = random.Random(time.monotonic())
-        model = json.loads(self.files["churn", "7"].read_text())
+        model = json.loads(self.models[name].read_text())
         for _ in range(count):
             row = features or [drawn.gauss(m, s) for m, s in zip(model["mean"], model["scale"], strict=True)]
             url = f"http://127.0.0.1:{self.ports[name]}/predict"

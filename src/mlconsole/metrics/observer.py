@@ -153,7 +153,8 @@ class Observer:
             took = time.monotonic() - started
             pause = max(self._settings.metrics.refresh, 3 * took) if answered else self._backoff.pause()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     async def _round(self) -> bool:
         asked = self._questions()
@@ -272,13 +273,13 @@ class Observer:
         scope = queries.Scope([service])
         asked = []
         texts: dict[str, list[str]] = {}
+        problems: dict[str, str] = {}
         for stat, panel in queries.PANELS.items():
             query = queries.override(service, stat, given, window) or queries.panel_query(stat, scope, window)
             texts.setdefault(panel, []).append(query)
             question = Question(query, due[0] * step, due[-1] * step, step)
-            asked.append(_Asked(question, partial(self._take_points, chart, service, due, stat)))
+            asked.append(_Asked(question, partial(self._take_points, chart, service, due, stat, problems)))
         self._panel_queries = {panel: "\n".join(found) for panel, found in texts.items()}
-        self._panel_problems = {}
         return asked
 
     def _drift_questions(self, service: ModelService) -> list[_Asked]:
@@ -328,7 +329,9 @@ class Observer:
                 values[color_name, stat] = row.values[-1]
                 self._at[service.key] = row.times[-1]
 
-    def _take_points(self, chart: Chart, service: ModelService, due: range, stat: str, reply: Reply) -> None:
+    def _take_points(
+        self, chart: Chart, service: ModelService, due: range, stat: str, problems: dict[str, str], reply: Reply
+    ) -> None:
         panel = queries.PANELS[stat]
         found: dict[str, dict[int, float]] = {}
         lost = 0
@@ -339,17 +342,17 @@ class Observer:
                 continue
             into = found.setdefault(color, {})
             into.update({round(at / chart.step): value for at, value in zip(row.times, row.values, strict=True)})
-        if reply.failure is not None:
-            self._panel_problems[panel] = redact(reply.failure.why) + (
-                f" ({reply.failure.hint})" if reply.failure.hint else ""
-            )
+        failure = reply.failure
+        if failure is not None:
+            problems[panel] = redact(failure.why) + (f" ({failure.hint})" if failure.hint else "")
         elif reply.warnings:
-            self._panel_problems.setdefault(panel, visible(reply.warnings[0], 300))
+            problems.setdefault(panel, visible(reply.warnings[0], 300))
         elif lost and not found:
-            self._panel_problems[panel] = f"{lost} series without a label that names a colour of {service.name}"
+            problems[panel] = f"{lost} series without a label that names a colour of {service.name}"
         chart.put(due, stat, found)
         if stat == queries.STATS[-1]:
             chart.finish(due)
+            self._panel_problems = problems
 
     def _take_drift(self, service: ModelService, counts: Reply, references: Reply) -> None:
         now = self._clock()
@@ -388,7 +391,7 @@ class Observer:
 
     def telemetry(self, key: str) -> Telemetry | None:
         """The panels of the selected service."""
-        if key != self._selected or self._chart is None:
+        if key != self._selected or self._chart is None or (self._chart.last is None and self._failure is None):
             return None
         if self._telemetry is None:
             problem = redact(self._failure.why) if self._failure else self._fleet_problem or self._warning
@@ -413,5 +416,5 @@ def _glance(
     known = {stat: value for (name, stat), value in values.items() if name == color and math.isfinite(value)}
     rate = general.get((color, "rate"), math.nan)
     samples = (rate if math.isfinite(rate) else known.get("rate", 0.0)) * window
-    latency = (known.get(stat) for stat in ("p50", "p95", "p99"))
-    return Glance(color, known.get("rate"), known.get("errors"), *latency, samples, at)
+    p50, p95, p99 = (known.get(stat) for stat in ("p50", "p95", "p99"))
+    return Glance(color, known.get("rate"), known.get("errors"), p50, p95, p99, samples, at)

@@ -116,7 +116,7 @@ class _Client:
         self.deadline = 0.0
         self.warnings: tuple[str, ...] = ()
         session = requests.Session()
-        session.verify = endpoint.auth.ca_file or True
+        session.verify = _authority(endpoint.auth)
         session.hooks["response"].append(self._answered)
         self._api = PrometheusConnect(
             endpoint.url.rstrip("/"),
@@ -208,6 +208,15 @@ def _login(endpoint: Endpoint) -> Callable[[Any], Any] | tuple[str, str] | None:
 
         return bearer
     return None
+
+
+def _authority(auth: Auth) -> str | bool:
+    if auth.ca_file is None:
+        return True
+    path = Path(auth.ca_file).expanduser()
+    if not path.is_file():
+        raise _Refused(Failure("down", f"metrics.auth.ca_file: there is no file {path}", "correct the path"))
+    return str(path)
 
 
 def _token(auth: Auth) -> str:

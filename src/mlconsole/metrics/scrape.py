@@ -321,13 +321,13 @@ class Scraper:
 
     def _refresh_figures(self, key: str, book: _Book) -> None:
         bins = max(1, round(max(WINDOW, 2 * self._round_seconds(key)) / self._refresh))
-        glances = []
+        glances = {}
         for color, ledger in book.colors.items():
             end = self._complete(key, ledger)
             found = ledger.over(end, bins)
             if found.span > 0:
-                glances.append(found.glance(color, end * ledger.width))
-        book.glances = tuple(glances)
+                glances[color] = found.glance(color, end * ledger.width)
+        book.glances = tuple(glances[color.name] for color in self._services[key].colors if color.name in glances)
         if key == self._selected:
             self._telemetry = None
         self._changed(key)
