@@ -9,7 +9,9 @@ from mlconsole.domain.history import (
     bounded,
     decode,
     encode,
+    foreign_lines,
     is_bad,
+    is_bad_revision,
     last_known_good,
     merge,
 )
@@ -33,7 +35,7 @@ def move(number, kind, source, target, at, outcome=Outcome.VERIFIED, **more):
         from_release=release(source),
         to_release=release(target),
         outcome=outcome,
-        verified_at=at + 1 if outcome is Outcome.VERIFIED else 0.0,
+        verified_at=at + 1.0 if outcome is Outcome.VERIFIED else 0.0,
         **more,
     )
 
@@ -135,3 +137,27 @@ def test_what_is_written_is_read_again_and_bounded(steps):
     assert complaints == []
     assert again == bounded(merge(records))
     assert len(again) == min(KEEP, len(records))
+
+
+def test_traffic_that_was_moved_by_other_means_makes_nothing_good():
+    """v12 was verified, and when traffic was next left it was on v13: when v12 was left, and why, nobody knows."""
+    records = [move(1, Kind.SWITCH, 11, 12, 0), move(2, Kind.SWITCH, 13, 14, 100_000)]
+    assert last_known_good(records, 100_001, WATCH, release(14)) is None
+
+
+def test_a_release_that_was_gone_back_to_in_another_revision_is_the_same_release_and_not_bad():
+    assert not is_bad(release(12), [move(1, Kind.ROLLBACK, 12, 12, 0, from_revision=5, to_revision=4)])
+    assert is_bad_revision(5, [move(1, Kind.ROLLBACK, 12, 12, 0, Outcome.OPEN, from_revision=5, to_revision=4)])
+    assert not is_bad_revision(4, [move(1, Kind.ROLLBACK, 12, 12, 0, from_revision=5, to_revision=4)])
+
+
+def test_what_is_written_last_of_an_operation_does_not_move_it_in_the_order():
+    first, second = move(1, Kind.SWITCH, 11, 12, 500), move(2, Kind.ROLLBACK, 12, 11, 100)
+    assert [record.id for record in merge([first, second, first])] == ["op1", "op2"]
+
+
+def test_lines_of_a_newer_version_are_kept_as_they_are():
+    newer = '{"id":"x","kind":"canary"}'
+    text = newer + "\n" + encode([move(1, Kind.SWITCH, 11, 12, 0.0)])
+    assert foreign_lines(text) == [newer]
+    assert encode(decode(text)[0], foreign=foreign_lines(text)) == text

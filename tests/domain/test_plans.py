@@ -16,6 +16,7 @@ from mlconsole.domain.plans import (
     confirmation_for,
     held,
     needed,
+    pinned,
     selector_write,
     well_formed,
 )
@@ -169,3 +170,16 @@ def test_unknown_stops_and_a_waiver_counts_only_where_it_may():
     assert subject.stopping() == (unknown, hard)
     assert subject.stopping(["p95", "capacity"]) == (hard,)
     assert plan(gates=(replace(unknown, blocks=False),)).stopping() == ()
+
+
+def test_a_clock_behind_the_clusters_makes_no_ready_pod_unready():
+    assert held(color("green"), 50.0) == 3
+    assert held(color("green", min_ready_seconds=10), 50.0) == 0
+
+
+def test_a_write_is_pinned_to_the_object_that_was_seen():
+    write = selector_write(service(), "green")
+    first, uid, change = pinned(write, "u-1").patch
+    assert (first, change) == write.patch
+    assert uid == {"op": "test", "path": "/metadata/uid", "value": "u-1"}
+    assert pinned(write, "") == write
