@@ -146,7 +146,7 @@ def test_a_damaged_cache_is_made_again(trained, tmp_path, monkeypatch):
     (damaged / "models" / "churn-3.json").unlink()
     (tmp_path / "mlconsole" / f"{trained.name}{training.BUILDING}old").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(training, "_train", lambda new, _: shutil.copytree(trained, new, dirs_exist_ok=True))
+    monkeypatch.setattr(training, "_train", lambda new, *_: shutil.copytree(trained, new, dirs_exist_ok=True))
     said = []
     assert training.ensure_trained(said.append) == damaged
     assert said
@@ -164,6 +164,22 @@ async def test_a_training_that_fails_says_of_what_and_leaves_nothing(tmp_path):
     code, errors = await ensure(tmp_path, PYTHONPATH=str(broken))
     assert code == 1
     assert "RuntimeError: the demo's models could not be trained: ImportError: no mlflow for you" in errors
+    assert [path.name for path in (tmp_path / "mlconsole").iterdir()] == ["lock"]
+
+
+async def test_a_world_that_is_stopped_while_it_trains_does_not_wait_for_the_end(tmp_path):
+    command = (sys.executable, "-m", "mlconsole.demo", "--headless")
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    first = await asyncio.create_subprocess_exec(*command, env=environment, **streams)
+    assert b"once" in await asyncio.wait_for(first.stderr.readline(), DEADLINE)
+    second = await asyncio.create_subprocess_exec(*command, env=environment, **streams)
+    assert b"waiting" in await asyncio.wait_for(second.stderr.readline(), DEADLINE)
+    for process in (second, first):
+        process.terminate()
+        _, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
+        assert process.returncode == 0, errors
+        assert b"31/31" not in errors
     assert [path.name for path in (tmp_path / "mlconsole").iterdir()] == ["lock"]
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,7 +112,11 @@ class World:
             return plainmodels.write(self.folder / "models")
         training = importlib.import_module("mlconsole.demo.training")
 
-        cache = await asyncio.to_thread(training.ensure_trained, options.progress)
+        stop = threading.Event()
+        try:
+            cache = await asyncio.to_thread(training.ensure_trained, options.progress, stop)
+        finally:
+            stop.set()
         self.tracking_uri = await asyncio.to_thread(training.copy_registry, cache, self.folder / "registry")
         files: Models = training.model_files(cache)
         return files

@@ -11,14 +11,16 @@ import fcntl
 import importlib.metadata
 import json
 import os
+import select
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mlconsole.demo.training.plan import total
 
@@ -29,6 +31,8 @@ ARTIFACTS = "artifacts"
 INDEX = "index.json"
 BUILDING = ".building-"
 BAR = 24
+POLL = 0.1
+STOPPED = "the training was stopped"
 _PATHS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -41,19 +45,20 @@ _PATHS = (
 Progress = Callable[[str], None]
 
 
-def ensure_trained(progress: Progress) -> Path:
-    """The folder with the trained registry, which is made first where there is none.
+def ensure_trained(progress: Progress, stop: threading.Event | None = None) -> Path:
+    """The folder with the trained registry, which is made first where there is none, unless `stop` is set meanwhile.
 
-    Raises OSError, RuntimeError (the training failed; says of what).
+    Raises OSError, RuntimeError (the training failed or was stopped; says of what).
     """
+    stop = stop or threading.Event()
     home = _home()
     folder = home / _key()
     if _is_whole(folder):
         return folder
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(home, progress):
+    with _alone(home, progress, stop):
         if not _is_whole(folder):
-            _build(home, folder, progress)
+            _build(home, folder, progress, stop)
     return folder
 
 
@@ -104,24 +109,32 @@ def _is_whole(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _alone(home: Path, progress: Progress) -> Iterator[None]:
+def _alone(home: Path, progress: Progress, stop: threading.Event) -> Iterator[None]:
     """Hold the lock of the cache, which the kernel takes back from a process that is killed."""
     with (home / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock):
             progress("another world trains the demo's models; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _locked(lock):
+                if stop.wait(POLL):
+                    raise RuntimeError(STOPPED)
         yield
 
 
-def _build(home: Path, folder: Path, progress: Progress) -> None:
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _build(home: Path, folder: Path, progress: Progress, stop: threading.Event) -> None:
     for left in home.glob(f"*{BUILDING}*"):  # of a killed one: the lock says that nobody builds
         shutil.rmtree(left, ignore_errors=True)
     progress(f"training the demo's models, once, for {folder}")
     new = Path(tempfile.mkdtemp(prefix=folder.name + BUILDING, dir=home)).resolve()
     try:
-        _train(new, progress)
+        _train(new, progress, stop)
         files = [file for file in new.rglob("*") if file.is_file() and file.name != INDEX]
         index = _index(new)
         index["sizes"] = {str(file.relative_to(new)): file.stat().st_size for file in files}
@@ -133,24 +146,17 @@ def _build(home: Path, folder: Path, progress: Progress) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _train(folder: Path, progress: Progress) -> None:
+def _train(folder: Path, progress: Progress, stop: threading.Event) -> None:
     """Run the training, with a bar of its steps. Raises RuntimeError."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     command = [sys.executable, "-P", "-m", "mlconsole.demo.training.build", str(folder), str(os.getpid())]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
         )
         try:
-            assert process.stdout is not None
-            for done, line in enumerate(process.stdout, 1):
-                progress(_bar(done, line.strip()))
+            for done, line in enumerate(_lines(process, stop), 1):
+                progress(_bar(done, line))
             code = process.wait()
         finally:
             process.kill()
@@ -161,6 +167,21 @@ def _train(folder: Path, progress: Progress) -> None:
             raise RuntimeError(
                 f"the demo's models could not be trained: {last}; `mlconsole demo --no-registry` goes on"
             )
+
+
+def _lines(process: subprocess.Popen[bytes], stop: threading.Event) -> Iterator[str]:
+    """What a process prints, line by line. Raises RuntimeError when `stop` is set."""
+    assert process.stdout is not None
+    rest = b""
+    while not stop.is_set():
+        if not select.select([process.stdout], [], [], POLL)[0]:
+            continue
+        data = os.read(process.stdout.fileno(), 1 << 16)
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        yield from (line.decode() for line in lines)
+    raise RuntimeError(STOPPED)
 
 
 def _bar(done: int, what: str) -> str:
