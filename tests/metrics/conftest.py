@@ -262,7 +262,7 @@ class RealPrometheus:
 
     async def start(self):
         (self.folder / "prometheus.yml").write_text(
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+            "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
             "scrape_configs:\n- job_name: pods\n  honor_labels: true\n"
             f"  file_sd_configs: [{{files: ['{self.folder}/targets.json'], refresh_interval: 1s}}]\n"
         )

@@ -47,7 +47,7 @@ async def test_the_figures_are_those_of_the_http_api_and_of_scraping(pods, traff
         one.select(SERVICE)
     try:
         await until(lambda: len(asking.glances("ml/churn")) == 2 and len(scraping.glances("ml/churn")) == 2)
-        await prometheus.until_rows('count_over_time(ml_predictions_total{status="success"}[1m]) >= 10', 2)
+        await prometheus.until_rows('count_over_time(ml_predictions_total{status="success"}[1m]) >= 12', 2)
         await until_fresh(asking, time.time())
         await until_fresh(scraping, time.time())
         assert asking.state.condition is Condition.LIVE

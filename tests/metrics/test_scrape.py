@@ -297,3 +297,26 @@ async def test_gaps_stay_gaps_in_the_panels():
     assert math.isnan(values[1_000_200.0])
     assert values[1_000_490.0] == pytest.approx(2.0)
     assert scraper.telemetry(KEY) is telemetry
+
+
+async def test_it_ends_at_once_also_when_it_was_just_woken(pods, feed):
+    pods.instead = {BLUE: counting(), GREEN: counting(color="green")}
+    scraping = feed()
+    scraping.fleet([SERVICE])
+    await until(lambda: len(pods.asked) >= 2 and not scraping._scraper._reading)
+    # asyncio.wait_for of Python 3.11 loses a cancellation that comes with what it waits for.
+    scraping.reconnect()
+    await asyncio.wait_for(scraping.stop(), 5)
+    assert not scraping._tasks
+
+
+async def test_a_colour_that_comes_is_on_the_chart(pods, feed):
+    pods.instead = {BLUE: counting(), GREEN: counting(color="green")}
+    scraping = feed(refresh=0.1)
+    alone = replace(SERVICE, colors=SERVICE.colors[:1])
+    scraping.fleet([alone])
+    scraping.select(alone)
+    await until(lambda: scraping.telemetry(KEY) and scraping.telemetry(KEY).panels[2].series)
+    scraping.fleet([SERVICE])
+    scraping.select(SERVICE)
+    await until(lambda: {line.color for line in scraping.telemetry(KEY).panels[2].series} == {"blue", "green"})

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar, TypeVarTuple
 
@@ -23,6 +23,7 @@ from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.domain.text import visible
 from mlconsole.metrics import features, queries
 from mlconsole.metrics.chart import Chart, nice_step
+from mlconsole.metrics.fleet import FleetFigures
 from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply, address, ask
 
 WINDOWS = (30, 60, 120, 240, 300)
@@ -31,6 +32,8 @@ DRIFT_SECONDS = 30.0
 INTERVAL_SECONDS = 60.0
 SURE_COUNT = 12
 ROUND_SECONDS = 25.0
+OWN_IN_TURN = 4
+"""Services whose own queries are asked in a round, besides the selected one's."""
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -82,13 +85,8 @@ class Observer:
     def forget(self) -> None:
         """Another cluster: nothing of the one before counts."""
         self._services = {}
-        self._values: dict[str, dict[tuple[str, str], float]] = {}
-        """The figures now: by service, then by colour and statistic."""
-        self._own: dict[str, dict[tuple[str, str], float]] = {}
-        """The same by the configuration's own queries."""
-        self._glances: dict[str, tuple[Glance, ...]] = {}
-        self._at: dict[str, float] = {}
-        """When Prometheus evaluated them, by its own clock."""
+        self._figures = FleetFigures()
+        self._own_turn = 0
         self._interval_due = -math.inf
         self._anything = False
         """Whether Prometheus has such metrics under whatever labels."""
@@ -109,9 +107,7 @@ class Observer:
         """Every service."""
         first = not self._services
         self._services = {service.key: service for service in services}
-        for key in self._glances.keys() - self._services.keys():
-            for known in (self._values, self._own, self._glances, self._at):
-                known.pop(key, None)
+        self._figures.retain(self._services)
         if first:
             self._wake.set()
 
@@ -252,14 +248,26 @@ class Observer:
         }
         for stat in queries.STATS:
             query = queries.panel_query(stat, scope, window)
-            asked.append(_Asked(Question(query), partial(self._take_fleet, stat, places)))
-        for service in services:
-            given = self._settings.service(service.namespace, service.name).queries
+            asked.append(_Asked(Question(query), partial(self._figures.take, stat, places)))
+        return asked + self._own_questions(services, window)
+
+    def _own_questions(self, services: Sequence[ModelService], window: str) -> list[_Asked]:
+        """The configuration's own queries: of the selected service each round, of the others in turn."""
+        asked = []
+        selected = [service for service in services if service.key == self._selected]
+        others = [service for service in services if service.key != self._selected and self._queries(service)]
+        turn = self._own_turn % max(1, len(others))
+        chosen = (others[turn:] + others[:turn])[:OWN_IN_TURN]
+        self._own_turn = turn + len(chosen)
+        for service in (*selected, *chosen):
             for stat in queries.STATS:
-                own = queries.override(service, stat, given, window)
+                own = queries.override(service, stat, self._queries(service), window)
                 if own is not None:
-                    asked.append(_Asked(Question(own), partial(self._take_own, stat, service)))
+                    asked.append(_Asked(Question(own), partial(self._figures.take_own, stat, service)))
         return asked
+
+    def _queries(self, service: ModelService) -> dict[str, str]:
+        return self._settings.service(service.namespace, service.name).queries
 
     def _chart_questions(self, service: ModelService) -> list[_Asked]:
         metrics = self._settings.metrics
@@ -269,13 +277,14 @@ class Observer:
         chart = self._chart
         due = chart.missing(self._clock())
         window = f"{max(self._window, step)}s"
-        given = self._settings.service(service.namespace, service.name).queries
         scope = queries.Scope([service])
         asked = []
         texts: dict[str, list[str]] = {}
         problems: dict[str, str] = {}
         for stat, panel in queries.PANELS.items():
-            query = queries.override(service, stat, given, window) or queries.panel_query(stat, scope, window)
+            query = queries.override(service, stat, self._queries(service), window) or queries.panel_query(
+                stat, scope, window
+            )
             texts.setdefault(panel, []).append(query)
             question = Question(query, due[0] * step, due[-1] * step, step)
             asked.append(_Asked(question, partial(self._take_points, chart, service, due, stat, problems)))
@@ -307,27 +316,6 @@ class Observer:
 
     def _take_anything(self, reply: Reply) -> None:
         self._anything = bool(reply.rows)
-
-    def _take_fleet(self, stat: str, places: Mapping[tuple[str, str], tuple[str, str]], reply: Reply) -> None:
-        for values in self._values.values():
-            for place in [place for place in values if place[1] == stat]:
-                del values[place]
-        for row in reply.rows:
-            place = (row.labels.get("namespace", ""), row.labels.get(queries.LABEL, ""))
-            found = places.get(place)
-            if found is not None and row.values:
-                self._values.setdefault(found[0], {})[found[1], stat] = row.values[-1]
-                self._at[found[0]] = row.times[-1]
-
-    def _take_own(self, stat: str, service: ModelService, reply: Reply) -> None:
-        values = self._own.setdefault(service.key, {})
-        for color in service.colors:
-            values[color.name, stat] = math.nan
-        for row in reply.rows:
-            color_name = queries.color_of(row.labels, service)
-            if color_name is not None and row.values:
-                values[color_name, stat] = row.values[-1]
-                self._at[service.key] = row.times[-1]
 
     def _take_points(
         self, chart: Chart, service: ModelService, due: range, stat: str, problems: dict[str, str], reply: Reply
@@ -367,19 +355,13 @@ class Observer:
         """The round is over: say what changed."""
         now = self._clock()
         self._fleet_problem = ""
-        if self._services and not self._values and not self._own and self._anything:
+        if self._services and self._figures.empty and self._anything:
             self._fleet_problem = (
                 "it has ml_predictions_total, but none with the labels namespace and pod of these services: "
                 "give them `queries` in mlconsole.toml"
             )
         for key, service in self._services.items():
-            general = self._values.get(key, {})
-            values = {**general, **self._own.get(key, {})}
-            self._glances[key] = tuple(
-                _glance(color.name, values, general, self._window, self._at.get(key, now))
-                for color in service.colors
-                if any(name == color.name and math.isfinite(value) for (name, _), value in values.items())
-            )
+            self._figures.settle(service, self._window, now)
             self._changed(key)
         self._telemetry = None
 
@@ -387,7 +369,7 @@ class Observer:
 
     def glances(self, key: str) -> tuple[Glance, ...]:
         """The figures of a service's colours now."""
-        return self._glances.get(key, ())
+        return self._figures.glances.get(key, ())
 
     def telemetry(self, key: str) -> Telemetry | None:
         """The panels of the selected service."""
@@ -403,18 +385,3 @@ class Observer:
     def drift(self, key: str) -> DriftTable | None:
         """The drift table of the selected service."""
         return self._drift if key == self._selected else None
-
-
-def _glance(
-    color: str,
-    values: Mapping[tuple[str, str], float],
-    general: Mapping[tuple[str, str], float],
-    window: float,
-    at: float,
-) -> Glance:
-    """A row of figures; how many requests they rest on is told by the general query, whose window is known."""
-    known = {stat: value for (name, stat), value in values.items() if name == color and math.isfinite(value)}
-    rate = general.get((color, "rate"), math.nan)
-    samples = (rate if math.isfinite(rate) else known.get("rate", 0.0)) * window
-    p50, p95, p99 = (known.get(stat) for stat in ("p50", "p95", "p99"))
-    return Glance(color, known.get("rate"), known.get("errors"), p50, p95, p99, samples, at)

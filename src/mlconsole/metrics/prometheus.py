@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ from mlconsole.config import Auth
 
 SECONDS = 6.0
 """For one question."""
+ALL_SECONDS = 15.0
+"""After so long no further question of a round is begun."""
 PARALLEL = 4
 MAX_ANSWER = 16 * 2**20
 
@@ -86,11 +89,12 @@ def ask(endpoint: Endpoint, questions: Sequence[Question]) -> list[Reply]:
     """The reply to each question, in order. Raises nothing that the network or the server can cause."""
     if not questions:
         return []
-    first = _one(endpoint, questions[0])
+    until = time.monotonic() + ALL_SECONDS
+    first = _one(endpoint, until, questions[0])
     if first.failure is not None and first.failure.kind != "query":
         # Down for one is down for all: nobody waits for the same timeout again.
         return [first] * len(questions)
-    return [first, *_pool().map(lambda question: _one(endpoint, question), questions[1:])]
+    return [first, *_pool().map(partial(_one, endpoint, until), questions[1:])]
 
 
 # ---- in the worker
@@ -176,10 +180,12 @@ def _pool() -> ThreadPoolExecutor:
     return _threads[0]
 
 
-def _one(endpoint: Endpoint, question: Question) -> Reply:
+def _one(endpoint: Endpoint, until: float, question: Question) -> Reply:
     import requests
     from prometheus_api_client.exceptions import PrometheusApiClientException
 
+    if time.monotonic() > until:
+        return Reply(failure=_late(endpoint))
     try:
         client = getattr(_local, "client", None)
         if client is None or client.endpoint != endpoint:

@@ -15,10 +15,9 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from mlconsole.cluster.backoff import Backoff
 from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.domain.drift import DriftTable
-from mlconsole.domain.services import Color, ModelService
+from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.domain.text import visible
@@ -26,6 +25,7 @@ from mlconsole.metrics import features
 from mlconsole.metrics.chart import MOST_POINTS, STATS_OF, Chart
 from mlconsole.metrics.exposition import Malformed, Page, Parser
 from mlconsole.metrics.ledger import LONGEST_GAP, STATS, WINDOW, ColorLedger, points
+from mlconsole.metrics.targets import Book, Target, port_of
 
 PATH = "/metrics"
 PER_SECOND = 10.0
@@ -34,8 +34,6 @@ CONCURRENT = 8
 SMALL_FLEET = 50
 """Up to this many pods features are read of every service, not only of the selected one."""
 DEADLINE = 10.0
-LONGEST_PAUSE = 60.0
-LONGEST_PAUSE_EMPTY = 300.0
 KEEP = 3600.0
 KEEP_LEAST = 900.0
 KEPT_COLORS = 50
@@ -43,37 +41,6 @@ KEPT_COLORS = 50
 log = logging.getLogger(__name__)
 
 Fetch = Callable[[str, str, str, str], Awaitable[bytes]]
-
-
-class _Target:
-    """A pod to read."""
-
-    def __init__(self, service: ModelService, color: Color, pod: str, first: float) -> None:
-        self.key = service.key
-        self.namespace = service.namespace
-        self.color = color.name
-        self.pod = pod
-        self.port = _port(service)
-        self.due = 0.0
-        self.backoff = Backoff(first, LONGEST_PAUSE)
-        self.nothing = Backoff(4 * first, LONGEST_PAUSE_EMPTY)
-        self.reads = 0
-        self.problem = ""
-        self.running = False
-
-
-def _port(service: ModelService) -> str:
-    port = service.ports[0] if service.ports else None
-    return (port.target or str(port.number)) if port else ""
-
-
-class _Book:
-    """What is known of one service."""
-
-    def __init__(self) -> None:
-        self.colors: dict[str, ColorLedger] = {}
-        self.features = features.FeatureLedger()
-        self.glances: tuple[Glance, ...] = ()
 
 
 class Scraper:
@@ -103,12 +70,12 @@ class Scraper:
         for task in self._reading:
             task.cancel()
         self._services: dict[str, ModelService] = {}
-        self._targets: dict[str, dict[str, _Target]] = {}
+        self._targets: dict[str, dict[str, Target]] = {}
         """By service and pod."""
         self._count = 0
-        self._due: list[tuple[float, int, _Target]] = []
+        self._due: list[tuple[float, int, Target]] = []
         """A heap; what in it is no longer anybody's target is passed over."""
-        self._books: dict[str, _Book] = {}
+        self._books: dict[str, Book] = {}
         self._chart: Chart | None = None
         self._telemetry: Telemetry | None = None
         self._drift: tuple[float, DriftTable] | None = None
@@ -126,8 +93,11 @@ class Scraper:
             self._books.pop(key, None)
         small = len(services) <= SMALL_FLEET // 4
         for service in services:
-            if before.get(service.key) is not service:
+            known = before.get(service.key)
+            if known is not service:
                 self._take(service, small)
+                if service.key == self._selected and known and _names(known) != _names(service):
+                    self._chart = self._telemetry = None
         self._count = sum(map(len, self._targets.values()))
         self._wake.set()
 
@@ -168,7 +138,7 @@ class Scraper:
         targets = self._targets[service.key] = {}
         live = service.live_color
         all_colors = small or service.key == self._selected or live is None
-        now, port = self._clock(), _port(service)
+        now, port = self._clock(), port_of(service)
         for color in service.colors if all_colors or live is None else (live,):
             for pod in color.pods:
                 if pod.terminating or not (pod.ready or pod.phase == "Running"):
@@ -177,7 +147,7 @@ class Scraper:
                 if known is not None and (known.color, known.port) == (color.name, port):
                     targets[pod.name] = known
                     continue
-                target = targets[pod.name] = _Target(service, color, pod.name, self._refresh)
+                target = targets[pod.name] = Target(service, color, pod.name, self._refresh)
                 self._plan(target, now + (len(self._due) / PER_SECOND if service.key != self._selected else 0.0))
         book = self._books.get(service.key)
         if book is not None:
@@ -185,7 +155,7 @@ class Scraper:
                 ledger.retain(pod for pod, target in targets.items() if target.color == name)
             book.features.retain(targets)
 
-    def _plan(self, target: _Target, due: float) -> None:
+    def _plan(self, target: Target, due: float) -> None:
         target.due = due
         heapq.heappush(self._due, (due, id(target), target))
 
@@ -227,11 +197,11 @@ class Scraper:
         if not task.cancelled() and (error := task.exception()):
             log.error("reading a pod failed", exc_info=error)
 
-    def _is_target(self, target: _Target) -> bool:
+    def _is_target(self, target: Target) -> bool:
         """Whether a pod is still one to read: not gone, nor of a cluster that nobody looks at any more."""
         return self._targets.get(target.key, {}).get(target.pod) is target
 
-    async def _read(self, target: _Target) -> None:
+    async def _read(self, target: Target) -> None:
         started = self._clock()
         pause: float | None = None
         try:
@@ -250,10 +220,10 @@ class Scraper:
             if self._is_target(target):
                 self._plan(target, self._clock() + (self._period(target) if pause is None else pause))
 
-    def _with_features(self, target: _Target) -> bool:
+    def _with_features(self, target: Target) -> bool:
         return target.key == self._selected or self._count <= SMALL_FLEET
 
-    def _period(self, target: _Target) -> float:
+    def _period(self, target: Target) -> float:
         """Seconds between two reads of a pod; the first two are close, so that there is a rate soon."""
         return self._refresh if target.reads <= 1 else self._round_seconds(target.key)
 
@@ -262,7 +232,7 @@ class Scraper:
         mine = len(self._targets.get(self._selected, ()))
         return max(self._refresh, (mine if key == self._selected else self._count - mine) / PER_SECOND)
 
-    def _failed(self, target: _Target, why: str) -> float:
+    def _failed(self, target: Target, why: str) -> float:
         target.problem = redact(why)
         if self._is_target(target):
             if target.key == self._selected:
@@ -270,7 +240,7 @@ class Scraper:
             self._changed(target.key)
         return target.backoff.pause()
 
-    def _count_page(self, target: _Target, at: float, page: Page) -> float | None:
+    def _count_page(self, target: Target, at: float, page: Page) -> float | None:
         """Take what a pod said; seconds until it is asked again, None for as usual."""
         self._last_contact = self._clock()
         target.backoff.reset()
@@ -284,7 +254,7 @@ class Scraper:
         if not self._is_of(target, page):
             return None
         target.nothing.reset()
-        book = self._books.setdefault(target.key, _Book())
+        book = self._books.setdefault(target.key, Book())
         ledger = book.colors.get(target.color)
         if ledger is None:
             keep = min(KEEP, max(KEEP_LEAST, KEEP * KEPT_COLORS / max(1, 2 * len(self._services))))
@@ -296,7 +266,7 @@ class Scraper:
             self._refresh_figures(target.key, book)
         return None
 
-    def _complaint(self, target: _Target, page: Page) -> str:
+    def _complaint(self, target: Target, page: Page) -> str:
         if page.empty:
             return f"pod {target.pod} exports no ml_predictions_total and no ml_prediction_duration_seconds"
         if not self._is_of(target, page):
@@ -304,7 +274,7 @@ class Scraper:
             return f"pod {target.pod} is of {target.color or 'no colour'} and says color={color}: not counted"
         return f"pod {target.pod}: {', '.join(page.odd)} with a value that is no count" if page.odd else ""
 
-    def _is_of(self, target: _Target, page: Page) -> bool:
+    def _is_of(self, target: Target, page: Page) -> bool:
         """Whether the page is of the colour that was asked for (I22); a word that is no colour here says nothing."""
         service = self._services.get(target.key)
         known = {color.name for color in service.colors} if service else set()
@@ -319,7 +289,7 @@ class Scraper:
         """The bin until which a colour is complete."""
         return int(ledger.complete_until(self._patience(key)) // ledger.width)
 
-    def _refresh_figures(self, key: str, book: _Book) -> None:
+    def _refresh_figures(self, key: str, book: Book) -> None:
         bins = max(1, round(max(WINDOW, 2 * self._round_seconds(key)) / self._refresh))
         glances = {}
         for color, ledger in book.colors.items():
@@ -346,11 +316,11 @@ class Scraper:
             self._telemetry = self._drawn(service, book)
         return self._telemetry
 
-    def _drawn(self, service: ModelService, book: _Book | None) -> Telemetry:
+    def _drawn(self, service: ModelService, book: Book | None) -> Telemetry:
         each = max(1, math.ceil(self._range / MOST_POINTS / self._refresh))
         if self._chart is None:
             step = each * self._refresh
-            self._chart = Chart(service.key, self._range, step, [color.name for color in service.colors])
+            self._chart = Chart(service.key, self._range, step, _names(service))
         chart = self._chart
         ledgers = book.colors if book else {}
         until = max((self._complete(service.key, ledger) for ledger in ledgers.values()), default=0) * self._refresh
@@ -402,10 +372,14 @@ class Scraper:
         where = f"{PATH} of {len(targets)} pods"
         return SourceState("scrape", condition, self._since, self._last_contact, message, hint, where, limit)
 
-    def _judged(self, targets: Sequence[_Target]) -> Condition:
+    def _judged(self, targets: Sequence[Target]) -> Condition:
         if any(target.reads and not target.problem for target in targets):
             return Condition.LIVE
         if any(target.problem for target in targets):
             fresh = self._last_contact and self._clock() - self._last_contact < max(30.0, 3 * self._refresh)
             return Condition.STALE if fresh else Condition.DOWN
         return Condition.STALE if self._last_contact else Condition.STARTING
+
+
+def _names(service: ModelService) -> list[str]:
+    return [color.name for color in service.colors]
