@@ -171,7 +171,8 @@ class RegistryFeed:
         return recent
 
     def _take(self, answer: Answer) -> None:
-        kept = {name: model for name, model in self._answer.models.items() if name not in answer.problems}
+        fresh = {*answer.models, *answer.problems}
+        kept = {name: model for name, model in self._answer.models.items() if name not in fresh}
         models = {**kept, **answer.models}
         for name in list(models)[: max(0, len(models) - KEPT)]:
             del models[name]
