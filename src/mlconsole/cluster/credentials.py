@@ -102,15 +102,15 @@ class Credentials:
 
     async def _from_files(self) -> tuple[Any, Any]:
         files = kubeconfig.paths(self._files)
-        for path in files:
-            kubeconfig.read(path)
+        current = [str(named) for path in files if (named := kubeconfig.read(path).get("current-context"))]
         what = f"cannot use context {self._context or '(current)'} of {os.pathsep.join(map(str, files))}"
         configuration = self._kube.Configuration()
         try:
             merger = self._kube.KubeConfigMerger(os.pathsep.join(map(str, files)))
             loader = self._loader_class()(
                 config_dict=merger.config,
-                active_context=self._context,
+                # The package takes the last file's current context where kubectl takes the first one's.
+                active_context=self._context or next(iter(current), None),
                 # None: paths in a file are relative to that file.
                 config_base_path=None,
                 config_persister=_Persist(merger),

@@ -88,7 +88,12 @@ def deployment(service: Placed, color: str, version: str, models: Models, fault:
         "ports": [{"name": "http", "containerPort": CONTAINER_PORT}],
         "env": [{"name": key, "value": value} for key, value in env.items() if value],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 2, "failureThreshold": 2},
-        "livenessProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {
+            "httpGet": {"path": "/health", "port": "http"},
+            "initialDelaySeconds": 3,
+            "periodSeconds": 5,
+            "failureThreshold": 3,
+        },
         "resources": {"requests": {"cpu": "20m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}},
     }
     shown = {

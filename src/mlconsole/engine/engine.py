@@ -264,7 +264,9 @@ class Engine:
     def _place(self, scope: Scope) -> protocol.Place:
         connected = scope.connection
         namespace = connected.namespace if connected else (self._namespace or "")
-        context = connected.identity.context if connected else (self._context or "")
+        contexts = self._contexts()
+        current = next((item.name for item in contexts if item.current), "")
+        context = connected.identity.context if connected else (self._context or current)
         environment = self._settings.environment(context, namespace)
         known = {item.namespace for item in self._services().values()}
         return protocol.Place(
@@ -275,7 +277,7 @@ class Engine:
             environment=environment.name,
             production=environment.production,
             read_only=environment.read_only or self._settings.read_only,
-            contexts=self._contexts(),
+            contexts=contexts,
             namespaces=tuple(sorted(known)),
         )
 
@@ -293,7 +295,9 @@ class Engine:
         except ClusterError as error:
             log.warning("contexts: %s", error)
             return ()
-        return tuple(protocol.Context(item.name, item.cluster, item.namespace, item.user) for item in found)
+        return tuple(
+            protocol.Context(item.name, item.cluster, item.namespace, item.user, item.current) for item in found
+        )
 
     # ---- fleet
 

@@ -30,6 +30,8 @@ class Context(Struct, frozen=True):
     cluster: str = ""
     namespace: str = ""
     user: str = ""
+    current: bool = False
+    """Whether the kubeconfig names it as the current one."""
 
 
 class Place(Struct, frozen=True, tag=True):

@@ -130,7 +130,7 @@ class Scope:
             await connection.close()
 
     def _down(self, error: Exception) -> None:
-        message = getattr(error, "what", "") or str(error) or "no answer in time"
+        message = getattr(error, "message", "") or str(error) or "no answer in time"
         hint = getattr(error, "hint", "") or "c changes the context"
         since = self._state.since if self._state.condition is Condition.DOWN else time.time()
         detail = "" if isinstance(error, ConfigInvalid) else (self._context or "")

@@ -174,7 +174,7 @@ class Console(App[int]):
         self._gathering = False
         concerned, self._concerned = self._concerned, set()
         self._main.renew(concerned)
-        self.select(self._main.worst())
+        self.select(self._main.pointed())
         from mlconsole.ui.screens.page import Page, TablePage
 
         for screen in self.screen_stack:
@@ -326,7 +326,7 @@ class Console(App[int]):
     def on_table_highlighted(self, event: Table.Highlighted) -> None:
         """The fleet's cursor decides what is looked at."""
         if event.table.parent is not None and event.table.parent.id == "fleet":
-            self.select(event.key)
+            self.select(self._main.pointed())
 
     def on_table_chosen(self, event: Table.Chosen) -> None:
         """Enter on a row: the service's colours, the version's page, the run's."""

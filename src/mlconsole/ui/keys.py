@@ -38,10 +38,12 @@ KEYS = (
     Key("slash", "filter", "filter", "show only rows that hold these words; esc ends it", "move", "/", hint=3),
     Key("z", "zoom", "zoom", "the focused pane alone, or all of them again", "move", hint=5),
     Key("1,2,3,4,5,6", "", "pane", "go to a pane", "move", "1-6"),
-    Key("tab", "cycle(1)", "next", "next pane", "move"),
-    Key("shift+tab", "cycle(-1)", "previous", "previous pane", "move"),
-    Key("left_square_bracket,p", "service(-1)", "previous", "previous service, from any pane", "move", "[ or p"),
-    Key("right_square_bracket,n", "service(1)", "next", "next service, from any pane", "move", "] or n"),
+    Key("tab", "cycle(1)", "next pane", "next pane", "move"),
+    Key("shift+tab", "cycle(-1)", "previous pane", "previous pane", "move"),
+    Key(
+        "left_square_bracket,p", "service(-1)", "previous service", "previous service, from any pane", "move", "[ or p"
+    ),
+    Key("right_square_bracket,n", "service(1)", "next service", "next service, from any pane", "move", "] or n"),
     Key("c", "context", "context", "another context of the kubeconfig; works while this one is down", "place", hint=4),
     Key("N", "namespace", "namespace", "another namespace, or all of them", "place"),
     Key("R", "reconnect", "reconnect", "try every source that is down again, now", "place"),

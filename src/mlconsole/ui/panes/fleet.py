@@ -27,7 +27,6 @@ class FleetPane(Pane):
         """One row a service."""
         table = self.query_one(Table)
         table.show(fleet.rows(known.rows.values(), not known.place.namespace, now), self._empty(known))
-        table.select(known.selected)
         shown, total = table.count
         counted = f"{total}" if shown == total else f"{shown} of {total}"
         more = "" if known.complete or not known.heard_fleet else ", reading…"

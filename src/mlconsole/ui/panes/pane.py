@@ -13,11 +13,10 @@ from textual.widget import Widget
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import words
+from mlconsole.ui.render.header import TROUBLE
 from mlconsole.ui.spans import Line, Slot, wrapped
 from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Table
-
-TROUBLE = (Condition.DOWN, Condition.DENIED, Condition.STALE)
 
 
 class Pane(Vertical):

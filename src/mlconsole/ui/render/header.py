@@ -13,6 +13,7 @@ from mlconsole.ui.render import words
 from mlconsole.ui.render.fleet import SLOTS, glyph
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, joined, line, sides, width_of
 
+TROUBLE = (Condition.DOWN, Condition.DENIED, Condition.STALE)
 CONDITIONS = {
     Condition.STARTING: ("…", Slot.DIM),
     Condition.LIVE: ("ok", Slot.GOOD),
@@ -74,7 +75,7 @@ def service(known: Known, width: int) -> Line:
     detail, row = known.detail, known.rows.get(known.selected)
     found = known.service
     if found is None:
-        return line(Span("no service selected", Slot.DIM)) if known.complete else EMPTY
+        return _no_service(known, width)
     health = detail.health if detail else row.health if row else Health.UNKNOWN
     headline = detail.headline if detail else row.headline if row else ""
     parts = [line(glyph(health), " ", Span(found.name, Slot.STRONG))]
@@ -86,6 +87,14 @@ def service(known: Known, width: int) -> Line:
         parts += _figures(detail)
     parts.append(_drift(known))
     return fit(joined(parts, " · "), width)
+
+
+def _no_service(known: Known, width: int) -> Line:
+    """Why there is nothing to look at: the cluster's own trouble where it has one."""
+    state = known.source("k8s")
+    if state is not None and state.condition in TROUBLE and state.message:
+        return fit(line(Span(f"▲ {state.message}", Slot.BAD)), width)
+    return line(Span("no service selected", Slot.DIM)) if known.complete else EMPTY
 
 
 def _color(found: ModelService, color: Color, live: bool) -> Line:
@@ -130,6 +139,9 @@ def _drift(known: Known) -> Line:
 
 def meter(known: Known, now: float, width: int) -> Line:
     """The rollback meter: whether there is a way back, before it is needed."""
+    state = known.source("k8s")
+    if known.detail is None and state is not None and state.condition in TROUBLE:
+        return fit(line(Span(f"  {state.hint}", Slot.WARN)), width)
     if known.detail is None:
         return line(Span("◀ way back: not known yet", Slot.DIM)) if known.selected else EMPTY
     found = known.detail.meter

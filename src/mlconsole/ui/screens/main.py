@@ -67,7 +67,9 @@ class MainScreen(Screen[None]):
         with Container(id="panes"):
             for pane in PANES:
                 yield pane()
-        yield Input(id="filter", placeholder="words to filter by: enter keeps them, esc ends the filter")
+        yield Input(
+            id="filter", placeholder="words to filter by: enter keeps them, esc ends the filter", select_on_focus=False
+        )
         yield Lines(id="hints")
 
     def on_mount(self) -> None:
@@ -133,11 +135,13 @@ class MainScreen(Screen[None]):
             names.append(line(Span(f"[{text}]" if here else f" {text} ", Slot.MARK if here else Slot.DIM)))
         return joined(names, "")
 
-    def worst(self) -> str:
-        """The service to look at before the operator chose one: the first of the fleet, while that is being read."""
+    def pointed(self) -> str:
+        """The service under the cursor; until the operator moves it, it follows the worst while the fleet is read."""
         table = self.query_one("#fleet Table", Table)
         settled, self._settled = self._settled, self._known.complete
-        return "" if table.steered or (settled and self._known.selected) else table.first
+        if not table.steered and not settled:
+            table.select(table.first)
+        return "" if table.astray and not self._known.complete else table.key
 
     # ---- arrangement
 

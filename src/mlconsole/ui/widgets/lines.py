@@ -40,7 +40,7 @@ def strip_of(widget: Widget, content: Line, width: int, over: Style | None = Non
     base = widget.rich_style
     segments = []
     for span in fit(content, width):
-        style = base + widget.get_component_rich_style(f"spans--{span.slot}", partial=True) if span.slot else base
+        style = base + widget.get_component_rich_style(f"spans--{span.slot}") if span.slot else base
         segments.append(Segment(span.text, style + over if over else style))
     return Strip(segments, width)
 

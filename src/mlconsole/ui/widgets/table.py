@@ -86,6 +86,8 @@ class Table(ScrollView, can_focus=True):
         self._widths: list[int] = [0] * len(self._columns)
         self._filter = ""
         self._cursor = 0
+        self._wanted = ""
+        """The key that the cursor was put on; it goes back there when its row does."""
         self.steered = False
         """Whether the operator moved the cursor: until then it may be put where the worst is."""
 
@@ -115,6 +117,11 @@ class Table(ScrollView, can_focus=True):
         return self._rows[self._cursor].key if self._cursor < len(self._rows) else ""
 
     @property
+    def astray(self) -> bool:
+        """Whether the row that the cursor was put on is not there."""
+        return bool(self._wanted) and self.key != self._wanted
+
+    @property
     def count(self) -> tuple[int, int]:
         """(rows shown, rows in all)."""
         return len(self._rows), len(self._all)
@@ -126,6 +133,7 @@ class Table(ScrollView, can_focus=True):
 
     def select(self, key: str) -> None:
         """Put the cursor on the row with this key, if it is there."""
+        self._wanted = key
         for index, row in enumerate(self._rows):
             if row.key == key:
                 self._go(index)
@@ -135,7 +143,7 @@ class Table(ScrollView, can_focus=True):
         before, widths, key = self._rows, self._widths, self.key
         words = self._filter.split()
         self._rows = [row for row in self._all if not words or _holds(row, words)]
-        found = next((index for index, row in enumerate(self._rows) if row.key == key), None)
+        found = next((index for index, row in enumerate(self._rows) if row.key == self._wanted), None)
         cursor = min(self._cursor, max(0, len(self._rows) - 1)) if found is None else found
         moved, self._cursor = cursor != self._cursor, cursor
         self._widths = layout.widths(self._columns, [row.cells for row in self._rows], self._inner)
@@ -203,6 +211,9 @@ class Table(ScrollView, can_focus=True):
 
     def _go(self, index: int) -> None:
         index = max(0, min(index, len(self._rows) - 1))
+        if not self._rows:
+            return
+        self._wanted = self._rows[index].key
         if index == self._cursor:
             return
         top = self._header - self.scroll_offset.y
@@ -230,7 +241,7 @@ class Table(ScrollView, can_focus=True):
         width = self.size.width
         if self._header and y == 0 and self._rows:
             titles = tuple(line_of_title(column.title) for column in self._columns)
-            style = self.get_component_rich_style("table--header", partial=True)
+            style = Style(color=self.get_component_rich_style("table--header").color)
             return strip_of(self, self._laid(titles, " "), width, style)
         index = y - self._header + self.scroll_offset.y
         if 0 <= index < len(self._rows):
@@ -249,7 +260,8 @@ class Table(ScrollView, can_focus=True):
         over: Style | None = None
         pointer = " "
         if index == self._cursor:
-            over = self.get_component_rich_style("table--cursor", partial=True)
+            cursor = self.get_component_rich_style("table--cursor")
+            over = Style(bgcolor=cursor.bgcolor, bold=cursor.bold or None, reverse=cursor.reverse or None)
             pointer = POINTER
         return strip_of(self, self._laid(self._rows[index].cells, pointer), width, over)
 
