@@ -320,3 +320,28 @@ async def test_a_colour_that_comes_is_on_the_chart(pods, feed):
     scraping.fleet([SERVICE])
     scraping.select(SERVICE)
     await until(lambda: {line.color for line in scraping.telemetry(KEY).panels[2].series} == {"blue", "green"})
+
+
+async def test_the_first_figures_come_before_the_first_bin_is_full(pods, feed):
+    pods.instead = {BLUE: counting(), GREEN: counting(color="green")}
+    scraping = feed(refresh=600.0)
+    scraping.fleet([SERVICE])
+    scraping.select(SERVICE)
+    await until(lambda: len(scraping.glances(KEY)) == 2)
+    [blue, _] = scraping.glances(KEY)
+    assert blue.samples == pytest.approx(10.0)
+    assert blue.requests_per_second == pytest.approx(10.0 / scrape.SOON, rel=0.5)
+
+
+async def test_a_service_of_a_large_fleet_gets_fine_figures_when_it_is_selected():
+    services = [service({"blue": [f"s{n}-blue-{i}" for i in range(10)]}, f"s{n}", versions=("1",)) for n in range(20)]
+    scraper = await served({}, services, services[0], 60.0, page(1))
+    assert {ledger.width for ledger in scraper._books["ml/s3"].colors.values()} == {30.0}
+    assert scraper.glances("ml/s3")
+    scraper.select(services[3])
+    target = scraper._targets["ml/s3"]["s3-blue-0"]
+    for _ in range(4):
+        scraper._clock.now += 5
+        scraper._count_page(target, scraper._clock.now, scraper._parser.page(page(1)))
+    assert {ledger.width for ledger in scraper._books["ml/s3"].colors.values()} == {5.0}
+    assert scraper.telemetry("ml/s3").panels[2].series[0].last == 0.0

@@ -34,10 +34,11 @@ CONCURRENT = 8
 SMALL_FLEET = 50
 """Up to this many pods features are read of every service, not only of the selected one."""
 DEADLINE = 10.0
+SOON = 2.0
+"""Seconds at most from a pod's first read to its second: figures need two."""
 KEEP = 3600.0
-KEEP_LEAST = 900.0
-KEPT_COLORS = 50
-"""Colours whose growth is kept for `KEEP`; of a larger fleet less time is kept."""
+COARSE = 6
+"""Of a large fleet's other services bins so many times as wide are kept, and only for the rounds that a row needs."""
 log = logging.getLogger(__name__)
 
 Fetch = Callable[[str, str, str, str], Awaitable[bytes]]
@@ -111,6 +112,9 @@ class Scraper:
         if service is not None:
             self._services[key] = service
             self._take(service, small=False)
+            book = self._books.get(key)
+            if book is not None and any(ledger.width > self._refresh for ledger in book.colors.values()):
+                book.colors = {}  # too coarse for a chart
             self._count = sum(map(len, self._targets.values()))
             self.hurry(key)
 
@@ -225,7 +229,7 @@ class Scraper:
 
     def _period(self, target: Target) -> float:
         """Seconds between two reads of a pod; the first two are close, so that there is a rate soon."""
-        return self._refresh if target.reads <= 1 else self._round_seconds(target.key)
+        return min(self._refresh, SOON) if target.reads <= 1 else self._round_seconds(target.key)
 
     def _round_seconds(self, key: str) -> float:
         """Seconds that a round over a service's pods takes."""
@@ -257,14 +261,19 @@ class Scraper:
         book = self._books.setdefault(target.key, Book())
         ledger = book.colors.get(target.color)
         if ledger is None:
-            keep = min(KEEP, max(KEEP_LEAST, KEEP * KEPT_COLORS / max(1, 2 * len(self._services))))
-            ledger = book.colors[target.color] = ColorLedger(self._refresh, keep)
+            ledger = book.colors[target.color] = self._ledger(target)
         complete = self._complete(target.key, ledger)
         ledger.add(target.pod, at, page, max(LONGEST_GAP, 3 * self._round_seconds(target.key)))
         book.features.add(target.pod, target.color, at, page)
-        if self._complete(target.key, ledger) > complete:
+        first = all(glance.color != target.color for glance in book.glances)
+        if first or self._complete(target.key, ledger) > complete:
             self._refresh_figures(target.key, book)
         return None
+
+    def _ledger(self, target: Target) -> ColorLedger:
+        if self._with_features(target):
+            return ColorLedger(self._refresh, KEEP)
+        return ColorLedger(COARSE * self._refresh, max(LONGEST_GAP, 3 * self._round_seconds(target.key)))
 
     def _complaint(self, target: Target, page: Page) -> str:
         if page.empty:
@@ -290,17 +299,24 @@ class Scraper:
         return int(ledger.complete_until(self._patience(key)) // ledger.width)
 
     def _refresh_figures(self, key: str, book: Book) -> None:
-        bins = max(1, round(max(WINDOW, 2 * self._round_seconds(key)) / self._refresh))
+        seconds = max(WINDOW, 2 * self._round_seconds(key))
         glances = {}
         for color, ledger in book.colors.items():
-            end = self._complete(key, ledger)
-            found = ledger.over(end, bins)
-            if found.span > 0:
-                glances[color] = found.glance(color, end * ledger.width)
+            end, bins = self._complete(key, ledger), max(1, round(seconds / ledger.width))
+            at, found = end * ledger.width, ledger.over(end, bins)
+            if not found.span and self._all_read_twice(key, color):
+                # No bin is complete yet: what there is of the one that has begun.
+                at = ledger.complete_until(self._patience(key))
+                found = ledger.over(end + 1, bins)
+            if found.span:
+                glances[color] = found.glance(color, at)
         book.glances = tuple(glances[color.name] for color in self._services[key].colors if color.name in glances)
         if key == self._selected:
             self._telemetry = None
         self._changed(key)
+
+    def _all_read_twice(self, key: str, color: str) -> bool:
+        return all(target.reads != 1 for target in self._targets.get(key, {}).values() if target.color == color)
 
     def glances(self, key: str) -> tuple[Glance, ...]:
         """The figures of a service's colours now."""
