@@ -66,24 +66,18 @@ def ping(host: str) -> Pong:
     """Ask the engine at `host`. Raises nothing that the engine or the network can cause."""
     import docker
     import requests
-    from docker.errors import APIError, DockerException
+    from docker.errors import DockerException
 
-    shown = address(host)
     try:
         client = docker.from_env(timeout=int(SECONDS), environment={**os.environ, "DOCKER_HOST": host})
         try:
             answer = client.version()
         finally:
             client.close()
-    except APIError as error:
-        denied = error.status_code in (401, 403)
-        hint = "log in, or ask for access to it" if denied else "is this address a Docker Engine's?"
-        words = f"{shown} answered {error.status_code}: {visible(error.explanation or '', 200)}"
-        return Pong(condition=Condition.DENIED if denied else Condition.DOWN, message=words, hint=hint)
     except (DockerException, requests.RequestException, OSError, ValueError) as error:
         return _failed(host, error)
     if not isinstance(answer, dict) or not answer.get("Version"):
-        return Pong(condition=Condition.DOWN, message=f"{shown} does not answer as a Docker Engine does")
+        return Pong(condition=Condition.DOWN, message=f"{address(host)} does not answer as a Docker Engine does")
     made = answer.get("Platform")
     name = made.get("Name") if isinstance(made, dict) else ""
     return Pong(_word(answer["Version"]), _word(answer.get("ApiVersion")), _word(name))
@@ -94,13 +88,29 @@ def _word(value: object) -> str:
 
 
 def _failed(host: str, error: Exception) -> Pong:
-    shown, cause = address(host), _cause(error)
+    shown, cause, status = address(host), _cause(error), _status(error)
+    if status:
+        denied = status in (401, 403)
+        hint = "log in, or ask for access to it" if denied else "is this address a Docker Engine's?"
+        return Pong(
+            condition=Condition.DENIED if denied else Condition.DOWN, message=f"{shown} answered {status}", hint=hint
+        )
     if isinstance(cause, PermissionError):
         hint = "join the group that owns the socket (`docker`), or set DOCKER_HOST"
         return Pong(condition=Condition.DENIED, message=f"{shown}: permission denied", hint=hint)
     why = (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).replace(host, shown)
     hint = "is the Docker Engine running, and DOCKER_HOST right?"
     return Pong(condition=Condition.DOWN, message=f"{shown}: {visible(why, 200)}", hint=hint)
+
+
+def _status(error: BaseException | None) -> int:
+    """The HTTP status in an exception or in one that it wraps; 0 where there was no answer."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if response is not None:
+            return int(response.status_code)
+        error = error.__cause__ or error.__context__
+    return 0
 
 
 def _cause(error: BaseException) -> BaseException:

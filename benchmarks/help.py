@@ -1,0 +1,37 @@
+"""`mlconsole --help` beside an interpreter that does nothing (budget: under 150 ms).
+
+Run: python benchmarks/help.py [rounds]
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+
+def took(command: list[str]) -> float:
+    """Seconds of one run."""
+    started = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print the table."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "mlconsole --help": [sys.executable, "-m", "mlconsole", "--help"],
+        "mlconsole demo --help": [sys.executable, "-m", "mlconsole", "demo", "--help"],
+    }
+    times = {name: statistics.median(took(command) for _ in range(rounds)) for name, command in commands.items()}
+    peer = times["python -c pass"]
+    print(f"{'command':24} {'median':>9} {'ratio':>7}   budget 150 ms")
+    for name, seconds in times.items():
+        print(f"{name:24} {seconds * 1000:6.0f} ms {seconds / peer:7.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""`--help` answers at once: nothing heavy on the way there, for any command line that only asks for words."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("textual", "rich", "msgspec", "kubernetes", "aiohttp", "yaml", "mlflow", "pandas", "scipy", "docker", "numpy")
+PROBE = """
+import sys
+from mlconsole.cli import main
+try:
+    main(sys.argv[2:])
+finally:
+    sys.stdout.write("\\nimported: " + " ".join(name for name in sys.argv[1].split() if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["demo", "--help"], ["statsu"]])
+def test_words_import_nothing_heavy(arguments):
+    command = [sys.executable, "-c", PROBE, " ".join(HEAVY), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "mlconsole" in ended.stdout + ended.stderr
+    assert ended.stdout.splitlines()[-1] == "imported: ", ended.stdout
+
+
+async def test_every_command_has_help_that_names_the_exit_codes(run):
+    from mlconsole.cli import COMMANDS
+
+    for command in COMMANDS:
+        ended = await run(command, "--help")
+        assert ended.code == 0
+        assert command == "demo" or "exit codes:" in ended.out
+    assert set(COMMANDS) <= set((await run("--help")).out.split())
+
+
+async def test_the_console_is_launched_with_the_options(run, monkeypatch):
+    given = []
+    launch = type(sys)("mlconsole.ui.launch")
+    launch.run = lambda options: given.append(options) or 0
+    monkeypatch.setitem(sys.modules, "mlconsole.ui.launch", launch)
+    assert (await run()).code == 0
+    assert (await run("-n", "ml", "--context", "c", "--read-only", "--theme", "t", "--ascii", "-A")).code == 0
+    assert given[0] == {}
+    assert given[1] == {
+        "namespace": "ml",
+        "context": "c",
+        "read_only": True,
+        "theme": "t",
+        "ascii": True,
+        "all_namespaces": True,
+    }
+
+
+async def test_the_demo_has_its_own_place(run):
+    ended = await run("--context", "prod", "demo", "--headless")
+    assert ended.code == 2
+    assert "--context" in ended.err

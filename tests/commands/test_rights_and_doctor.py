@@ -1,0 +1,88 @@
+"""What `rbac` prints is enough, and no more than what is asked about; `doctor` names what is missing."""
+
+import pytest
+import yaml
+
+from commands.conftest import live
+from mlconsole.commands.rights import needs
+
+
+async def test_rbac_is_yaml_with_every_need(run, home):
+    ended = await run("rbac", "-n", "ml", "--user", 'a: "b"')
+    role, binding = yaml.safe_load_all(ended.out)
+    assert (role["kind"], role["metadata"]["namespace"]) == ("Role", "ml")
+    assert binding["subjects"] == [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": 'a: "b"'}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    rules = {(rule["apiGroups"][0], rule["resources"][0], tuple(rule["verbs"])) for rule in role["rules"]}
+    assert rules == {(need.group, need.resource, need.verbs) for need in needs()}
+
+
+async def test_rbac_readonly_for_the_whole_cluster(run, home):
+    ended = await run("rbac", "-A", "--readonly", "--service-account", "ops:console")
+    role, binding = yaml.safe_load_all(ended.out)
+    assert role["kind"] == "ClusterRole"
+    assert not {verb for rule in role["rules"] for verb in rule["verbs"]} - {"get", "list", "watch"}
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "console", "namespace": "ops"}]
+
+
+async def test_the_printed_rights_are_enough_to_operate(run, guarded, fraud):
+    guarded("operator")
+    checks = {item["what"]: item["state"] for item in (await run("doctor", "--output", "json")).json["checks"]}
+    assert checks["rights to look"] == checks["rights to change"] == "OK"
+    ended = await run("switch", "fraud", "--yes", "--reason", "x", "--waive", "answers", "--output", "json")
+    assert (ended.json["outcome"], live(fraud)) == ("unverified", "green")
+    assert "not recorded" not in ended.json["message"]
+    assert [event["reason"] for event in fraud.store.list("events", "ml")[0]] == ["Switch"]
+
+
+async def test_doctor_names_missing_rights(run, guarded, fraud):
+    guarded("viewer")
+    ended = await run("doctor", "--output", "json")
+    found = {item["what"]: item for item in ended.json["checks"]}
+    assert ended.code == 0  # looking works
+    assert found["right services"]["state"] == "WARN"
+    assert "patch" in found["right services"]["words"]
+    assert "mlconsole rbac -n ml" in found["right services"]["hint"]
+
+
+async def test_doctor_fails_without_a_cluster_and_checks_the_rest(run, home):
+    ended = await run("doctor", "--output", "json")
+    found = {item["what"]: item["state"] for item in ended.json["checks"]}
+    assert (ended.code, ended.json["ok"]) == (1, False)
+    assert found["kubeconfig"] == "FAIL"
+    assert found["state folder"] == "OK"
+    assert found["MLflow"] == found["Prometheus"] == found["Docker"] == "OFF"
+
+
+async def test_doctor_goes_on_with_a_broken_configuration(run, fraud, home):
+    (home / "mlconsole.toml").write_text("nope = 1\n")
+    ended = await run("doctor")
+    assert ended.code == 1
+    assert "unknown key `nope`" in ended.out
+    assert "model services" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("variable", "what"),
+    [("MLFLOW_TRACKING_URI", "MLflow"), ("PROMETHEUS_URL", "Prometheus"), ("DOCKER_HOST", "Docker")],
+)
+async def test_doctor_says_what_does_not_answer(run, fraud, monkeypatch, variable, what):
+    monkeypatch.setenv(variable, ("tcp" if what == "Docker" else "http") + "://127.0.0.1:1")
+    ended = await run("doctor", "--output", "json")
+    (found,) = (item for item in ended.json["checks"] if item["what"] == what)
+    assert (found["state"], ended.code) == ("FAIL", 0)
+    assert "refused" in found["words"].lower()
+    assert found["hint"]
+
+
+async def test_doctor_names_a_namespace_that_is_not_there(run, fraud):
+    ended = await run("doctor", "-n", "nope")
+    assert ended.code == 1
+    assert "there is no namespace nope" in ended.out
+
+
+async def test_doctor_names_a_service_of_the_configuration_that_is_not_there(run, fraud, home):
+    (home / "mlconsole.toml").write_text('[services.frod]\nmodel = "x"\n[services.fraud]\nmodel = "y"\n')
+    found = {item["what"]: item["state"] for item in (await run("doctor", "--output", "json")).json["checks"]}
+    assert found["[services.frod]"] == "WARN"
+    assert "[services.fraud]" not in found

@@ -1,0 +1,135 @@
+"""The configuration: what is taken from where, and what each mistake is told as."""
+
+from pathlib import Path
+
+import pytest
+
+from mlconsole.config import ConfigError, Settings, load, seconds
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """Write ./mlconsole.toml and load it: `file(text, options..., NAME=value)`."""
+    monkeypatch.chdir(tmp_path)
+
+    def written(text, options=None, **environ):
+        Path("mlconsole.toml").write_text(text)
+        return load(options or {}, {"HOME": str(tmp_path), **environ})
+
+    return written
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("a = ", "mlconsole.toml", "not TOML"),
+        ("foo = 1", ":1", "unknown key `foo`; known here: cluster"),
+        ("registry = 3", ":1", "`registry`: expected a table, got a number"),
+        ("services = [1]", ":1", "`services`: expected a table, got a list"),
+        ("[services]\nfraud = 3", ":2", "`services.fraud`: expected a table"),
+        ('read_only = "yes"', ":1", "`read_only`: expected true or false, got text"),
+        ("[registry]\nrefresh = -1", ":2", "`registry.refresh`: expected a number >= 0.5"),
+        ('[registry]\nrefresh = "5x"', ":2", "registry.refresh: '5x' is no duration: write 90s"),
+        ("[registry]\nrefresh = nan", ":2", "registry.refresh: nan is no duration"),
+        ("[registry]\nrefresh = inf", ":2", "registry.refresh: inf is no duration"),
+        ("[defaults]\nwatch_window = true", ":2", "`defaults.watch_window`: expected a number, got true or false"),
+        ('[defaults]\nwatch_window = "-5m"', ":2", "is no duration"),
+        ("[defaults.thresholds]\nerror_share = 2", ":2", "expected a number <= 1.0"),
+        ("[defaults.thresholds]\nerror_share = nan", ":2", "expected a number >= 0.0"),
+        ('[defaults]\ncolors = ["a", 3]', ":2", "`defaults.colors`: expected text, got a number"),
+        ('[metrics.auth]\npassword = "x"', ":2", "unknown key `metrics.auth.password`; did you mean `password_env`?"),
+        ("[services.x.gate]\na = 1", ":2", "unknown key `services.x.gate`; did you mean `gates`?"),
+        ("[services.x.gates]\nmax_eror_share = 1", ":2", "did you mean `max_error_share`?"),
+        ("[services.verify]\nmodl = 1", ":2", "`services.verify.modl`; did you mean `model`?"),
+        ('[services."ml/a.b"]\nmodl = 1', ":2", "unknown key `services.ml/a.b.modl`; did you mean `model`?"),
+        ('[services.x]\nverify = { path = "health" }', ":2", "`services.x.verify.path`: expected a path that begins"),
+        (
+            '[environments.a]\nproduction = true\n[environments.b]\nproduction = "x"',
+            ":4",
+            "`environments.b.production`",
+        ),
+        ('[environments.a]\nname = "x"', ":2", "unknown key `environments.a.name`; known here: contexts"),
+        ('[environments.p]\ncontexts = "prod"', ":2", "`environments.p.contexts`: expected a list, got text"),
+    ],
+)
+def test_each_mistake_names_file_key_what_is_wrong_and_what_is_right(file, text, place, words):
+    with pytest.raises(ConfigError) as told:
+        file(text, MLFLOW_TRACKING_URI="http://here")
+    assert f"mlconsole.toml{place}" in str(told.value) or place == "mlconsole.toml"
+    assert words in str(told.value)
+
+
+def test_later_wins_and_each_value_says_where_it_is_from(file):
+    text = '[metrics]\nprometheus_url = "http://file"\nrefresh = "2s"\n[cluster]\nnamespace = "file"\n'
+    loaded = file(text, {"namespace": "option"}, PROMETHEUS_URL="http://environment")
+    assert loaded.settings.metrics.prometheus_url == "http://environment"
+    assert loaded.settings.cluster.namespace == "option"
+    assert loaded.origins == {
+        "metrics.prometheus_url": "environment PROMETHEUS_URL",
+        "metrics.refresh": "mlconsole.toml:3",
+        "cluster.namespace": "--namespace",
+    }
+
+
+def test_a_namespace_on_the_command_line_ends_all_namespaces_of_the_file(file):
+    text = "[cluster]\nall_namespaces = true\n"
+    assert file(text).settings.cluster.all_namespaces
+    assert not file(text, {"namespace": "ml"}).settings.cluster.all_namespaces
+    assert file(text, {"namespace": "ml", "all_namespaces": True}).settings.cluster.all_namespaces
+
+
+def test_durations_are_read_by_key_not_by_name(file):
+    loaded = file('[services.x.queries]\nrange = "up"\n[services.x.gates]\nmax_p95_seconds = "250ms"\n')
+    assert loaded.settings.services["x"].queries == {"range": "up"}
+    assert loaded.settings.services["x"].gates.max_p95_seconds == 0.25
+
+
+def test_a_service_has_the_defaults_where_it_says_nothing(file):
+    text = '[defaults]\nwatch_window = "1m"\n[defaults.verify]\npath = "/a"\n[services.x.verify]\ndeadline = "5s"\n'
+    settings = file(text).settings
+    assert (settings.service("ml", "x").watch_window, settings.service("ml", "x").verify.path) == (60.0, "/a")
+    assert settings.service("ml", "x").verify.deadline == 5.0
+    assert settings.service("ml", "other") == settings.defaults
+
+
+def test_the_most_exact_name_of_a_service_counts(file):
+    settings = file('[services.x]\nmodel = "a"\n[services."ml/x"]\nmodel = "b"\n').settings
+    assert (settings.service("ml", "x").model, settings.service("qa", "x").model) == ("b", "a")
+
+
+def test_the_first_environment_that_fits(file):
+    text = (
+        '[environments.sandbox]\nnamespaces = ["*-sandbox"]\n'
+        '[environments.prod]\ncontexts = ["prod-*"]\nproduction = true\n'
+    )
+    settings = file(text).settings
+    assert settings.environment("prod-eu", "ml").name == "prod"
+    assert settings.environment("prod-eu", "ml-sandbox").name == "sandbox"
+    assert settings.environment("dev", "ml") == Settings().environment("x", "y")
+
+
+def test_a_named_file_that_is_not_there_says_who_named_it(tmp_path):
+    with pytest.raises(ConfigError, match="named by --config"):
+        load({"config": str(tmp_path / "x")}, {})
+    with pytest.raises(ConfigError, match="named by MLCONSOLE_CONFIG"):
+        load({}, {"MLCONSOLE_CONFIG": str(tmp_path / "x")})
+
+
+def test_without_the_file_the_command_line_still_holds(file):
+    with pytest.raises(ConfigError):
+        file("broken")
+    loaded = load({"read_only": True}, {}, file=False)
+    assert (loaded.settings.read_only, loaded.path) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90s", 90.0), ("5m", 300.0), ("1h30m", 5400.0), ("250ms", 0.25), ("0s", 0.0)]
+)
+def test_seconds(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 m", "m5", "1h-2m", "1e3s"])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="is no duration"):
+        seconds(text)
