@@ -48,6 +48,7 @@ async def test_two_keys_move_the_traffic_and_two_more_bring_it_back(service, loa
     await console.see(r"verified: 3 answers|done +3 answers in a row by v13")
     assert await service.kubectl_live() == "green"
     await console.type("\x1b")
+    await console.see_no_more("Switch fraud-scorer")
     await console.see(r"fraud-scorer .*LIVE green v13 2/2 .*idle blue v12 2/2")
     await within(DEADLINE, lambda: load_on.seen(GREEN, 20))
 
@@ -64,6 +65,7 @@ async def test_two_keys_move_the_traffic_and_two_more_bring_it_back(service, loa
     assert load_on.lost == []
 
     await console.type("\x1b")
+    await console.see_no_more("Roll back fraud-scorer")
     await console.see(r"fraud-scorer .*LIVE blue v12 2/2")
     await console.type("q")
     assert await asyncio.to_thread(console.program.wait, 10) == 0

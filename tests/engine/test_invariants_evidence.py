@@ -29,22 +29,23 @@ def now(**figures):
 
 
 @pytest.mark.parametrize(
-    ("glance", "verdicts"),
+    ("figures", "verdicts"),
     [
-        (None, (Verdict.UNKNOWN, Verdict.UNKNOWN)),
-        (now(), (Verdict.PASS, Verdict.PASS)),
-        (now(error_share=0.2), (Verdict.FAIL, Verdict.PASS)),
-        (now(error_share=None, p95=NAN), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
-        (now(p95=float("inf")), (Verdict.PASS, Verdict.UNKNOWN)),
-        (now(samples=3.0), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
-        (replace(now(), at=time.time() - 120), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
-        (replace(now(), color="blue"), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
+        (lambda: None, (Verdict.UNKNOWN, Verdict.UNKNOWN)),
+        (lambda: now(), (Verdict.PASS, Verdict.PASS)),
+        (lambda: now(error_share=0.2), (Verdict.FAIL, Verdict.PASS)),
+        (lambda: now(error_share=None, p95=NAN), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
+        (lambda: now(p95=float("inf")), (Verdict.PASS, Verdict.UNKNOWN)),
+        (lambda: now(samples=3.0), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
+        (lambda: replace(now(), at=time.time() - 120), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
+        (lambda: replace(now(), color="blue"), (Verdict.UNKNOWN, Verdict.UNKNOWN)),
     ],
     ids=["no data", "good", "bad", "nan", "inf", "i21 too few", "i24 stale", "another colour's"],
 )
-async def test_i21_unknown_blocks_a_switch(good, tmp_path, glance, verdicts):
+async def test_i21_unknown_blocks_a_switch(good, tmp_path, figures, verdicts):
     change(good, "services", "fraud", {"spec": {"selector": {"color": "blue"}}})
     judging = Desk(good.cluster, tmp_path, JUDGED)
+    glance = figures()  # made now: figures of the time when the tests were collected would be stale
     judging.glances = (glance,) if glance else ()
     plan = await judging.plan()
     found = {gate.name: gate for gate in plan.gates if gate.name in ("errors", "p95")}

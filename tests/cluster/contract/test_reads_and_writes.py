@@ -182,7 +182,7 @@ async def test_who_and_where(cluster):
 async def test_the_proxy_of_nothing_is_an_answer_or_an_error_with_words(cluster):
     await cluster.service("fraud", {"app": "fraud"})
     reply = await proxy.service_get(cluster.connection, cluster.namespace, "fraud", "80", "/ready")
-    assert reply.status >= 500
+    assert reply.status in (404, 503), "before the endpoints controller has seen the Service, and after"
     with pytest.raises(ClusterError):
         await proxy.pod_get(cluster.connection, cluster.namespace, "nobody", "http", "/ready")
 
