@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
     except Stop as stop:
         _say(f"{stop.message} ({stop.hint})" if stop.hint else stop.message)
         return stop.code
@@ -109,8 +112,8 @@ def _say(words: str) -> None:
 
 def _pipe_closed() -> int:
     """Whoever read our output has gone (`| head`): nothing more is written, the flush at exit included."""
-    with contextlib.suppress(OSError):
-        sys.stdout.close()
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.FAILED
 
 
