@@ -176,7 +176,8 @@ class World:
             path.write_text(text)
 
     def _config(self) -> str:
-        lines = [f'[cluster]\nnamespace = "{NAMESPACE}"\n']
+        # Five minutes: a new world has no older figures.
+        lines = [f'[cluster]\nnamespace = "{NAMESPACE}"\n', '[metrics]\nrange = "5m"\n']
         if self.tracking_uri:
             lines.append(f"[registry]\ntracking_uri = {json.dumps(self.tracking_uri)}\n")
         return "\n".join(lines)

@@ -140,7 +140,8 @@ class Console(App[int]):
         if self._shown:
             self.send(protocol.Show(self._shown))
         latency = self._main.query_one(LatencyPane)
-        self.send(protocol.ShowRange(latency.seconds))
+        if latency.seconds:
+            self.send(protocol.ShowRange(latency.seconds))
         if self.known.selected:
             self.send(protocol.Select(self.known.selected))
 

@@ -25,7 +25,9 @@ class LatencyPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self.panel = PANELS[0]
-        self.seconds = RANGES[1]
+        self.seconds = 0.0
+        """The range that was asked for; 0 while it is the configuration's."""
+        self._shown = RANGES[1]
 
     def body(self) -> ComposeResult:
         """The chart."""
@@ -39,7 +41,7 @@ class LatencyPane(Pane):
 
     def next_range(self) -> float:
         """Chart the next range; its seconds."""
-        later = [seconds for seconds in RANGES if seconds > self.seconds]
+        later = [seconds for seconds in RANGES if seconds > (self.seconds or self._shown)]
         self.seconds = later[0] if later else RANGES[0]
         return self.seconds
 
@@ -50,15 +52,17 @@ class LatencyPane(Pane):
         service = known.service
         live = service.live_color if service else None
         chart = self.query_one(Chart)
+        if telemetry is not None:
+            self._shown = telemetry.end - telemetry.start
         if panel is None or telemetry is None:
             problem = (telemetry.problem if telemetry else "") or ("no figures yet" if known.selected else "")
-            chart.update((), (), now - self.seconds, now, "", problem)
+            chart.update((), (), now - self._shown, now, "", problem)
         else:
             styled = style_series(panel.series, live.name if live else "")
             chart.update(styled, telemetry.marks, telemetry.start, telemetry.end, panel.unit, panel.problem)
         title = panel.title if panel else self.panel
         source = f" · {telemetry.source}" if telemetry else ""
-        self.tell(known, now, f"{title} · {words.rough_age(self.seconds)}{source}")
+        self.tell(known, now, f"{title} · {words.rough_age(self.seconds or self._shown)}{source}")
 
 
 def _panel(telemetry: Telemetry | None, name: str) -> Panel | None:

@@ -82,7 +82,9 @@ def chain(links: Iterable[Link], width: int) -> list[Line]:
     """The serving chain in one line, red at the first link that disagrees, and why below it."""
     links = tuple(links)
     broken = first_broken(links)
-    spans: list[Span] = [Span("chain  ", Slot.DIM)]
+    agrees = broken is None and bool(links) and all(link.verdict is Verdict.PASS for link in links)
+    sign = VERDICTS[Verdict.FAIL if broken else Verdict.PASS if agrees else Verdict.UNKNOWN]
+    spans: list[Span] = [Span("chain ", Slot.DIM), sign, Span("  ")]
     past = False
     for index, link in enumerate(links):
         if index:
@@ -92,12 +94,10 @@ def chain(links: Iterable[Link], width: int) -> list[Line]:
         if link is broken:
             slot, mark, past = Slot.BAD, " ✖", True
         spans.append(Span(f"{_short(link)}{mark}", slot))
-    if broken is None and links and all(link.verdict is Verdict.PASS for link in links):
-        spans.append(Span("  ✔ agrees", Slot.GOOD))
     found: list[Line] = [tuple(spans)]
     if broken:
         why = f"✖ {broken.name}: {broken.why} (known from {broken.source})"
-        found += [line("       ", *piece) for piece in wrapped(why, width - 7, Slot.BAD, 2)]
+        found += [line("         ", *piece) for piece in wrapped(why, width - 9, Slot.BAD, 2)]
     return found
 
 
@@ -118,7 +118,7 @@ def operation(record: Record, now: float, label: str) -> Line:
     way = f"{record.from_color} {record.from_release.label} → {record.to_color} {record.to_release.label}"
     return joined(
         [
-            line(Span(f"{label:<7}", Slot.DIM), Span(record.kind, Slot.MARK), f" {way.strip()}"),
+            line(Span(f"{label:<9}", Slot.DIM), Span(record.kind, Slot.MARK), f" {way.strip()}"),
             line(Span(word, slot)),
             line(Span(f"{words.ago(now - record.at)} by {record.user}", Slot.DIM)),
             line(Span(record.reason, Slot.DIM)),
@@ -131,7 +131,7 @@ def _event(item: EventLine, now: float) -> Line:
     times = f" x{item.count}" if item.count > 1 else ""
     return joined(
         [
-            line(Span(f"{words.rough_age(now - item.at):<6} ", Slot.DIM), Span(f"{item.reason}{times}", slot)),
+            line(Span(f"{words.rough_age(now - item.at):<8} ", Slot.DIM), Span(f"{item.reason}{times}", slot)),
             line(Span(item.object, Slot.DIM)),
             line(item.message),
         ]

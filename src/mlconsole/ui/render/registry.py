@@ -18,7 +18,7 @@ COLUMNS = (
     Column("alias", 0, 24, drop=3),
     Column("score", 4, 16, right=True, drop=2),
     Column("Δ live", 4, 8, right=True, drop=5),
-    Column("serves", 0, 14, grows=True, drop=1),
+    Column("serves", 0, 14, drop=1),
     Column("made", 2, 5, right=True, drop=4),
     Column("git", 0, 7, drop=6),
     Column("by", 0, 14, drop=7),

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mlconsole.ui.app import Console
 
 PANES = (FleetPane, PipelinePane, RegistryPane, LatencyPane, DriftPane, DeploymentPane)
+COVERED_SECONDS = 5
+"""Seconds between two looks of a main screen that a page covers."""
 
 
 def _app_action(action: str) -> str:
@@ -57,6 +59,7 @@ class MainScreen(Screen[None]):
         self._known = known
         self._current = "fleet"
         self._zoomed = False
+        self._ticks = 0
         self._settled = False
         """Whether the fleet was whole when the worst service was last looked for."""
 
@@ -103,7 +106,9 @@ class MainScreen(Screen[None]):
             pane.show(self._known, now)
 
     def renew(self, names: Collection[str]) -> None:
-        """Show again what these panes show, and the header."""
+        """Show again what these panes show, and the header; `tick` does it while a page lies above."""
+        if not self.is_current:
+            return
         now = time.time()
         self._show_header(now)
         for pane in self.panes:
@@ -111,9 +116,17 @@ class MainScreen(Screen[None]):
                 pane.show(self._known, now)
 
     def tick(self) -> None:
-        """A second passed: ages and clocks. Panes repaint only the cells that differ."""
-        if self.is_current:
+        """A second passed: ages and clocks. Panes repaint only the cells that differ.
+
+        Under a page every change costs the line a whole screen, so it is seldom then.
+        """
+        self._ticks += 1
+        if self.is_current or self._ticks % COVERED_SECONDS == 0:
             self.show()
+
+    def on_screen_resume(self) -> None:
+        """The page above is gone."""
+        self.show()
 
     def _show_header(self, now: float) -> None:
         width = max(1, self.size.width - 2)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
@@ -51,6 +52,7 @@ class Table(ScrollView, can_focus=True):
         + """
     Table {
         height: 1fr; width: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
+        scrollbar-background: $background; scrollbar-color: $frame;
         & > .table--header { color: $foreground 60%; }
         & > .table--cursor { background: $boost; }
         &:focus > .table--cursor { background: $block-cursor-background 35%; text-style: bold; }
@@ -78,7 +80,8 @@ class Table(ScrollView, can_focus=True):
         self, columns: Sequence[Column], *, header: bool = True, empty: str = "", id: str | None = None
     ) -> None:
         super().__init__(id=id)
-        self._columns = tuple(columns)
+        # Without a header a title takes no room.
+        self._columns = tuple(columns) if header else tuple(replace(column, title="") for column in columns)
         self._header = 1 if header else 0
         self._empty: Sequence[Line] = (((Span(empty, Slot.DIM)),),) if empty else ()
         self._all: list[Row] = []
