@@ -3,6 +3,7 @@
 import pytest
 
 from commands.conftest import journal, live
+from mlconsole.commands.operate import Operation
 
 WAIVED = ("--reason", "a test", "--waive", "answers")
 PRODUCTION = '[environments.prod]\nproduction = true\n[defaults.verify]\ndeadline = "1s"\n'
@@ -53,3 +54,22 @@ async def test_with_json_the_plan_is_shown_beside_it(run, fraud, answers):
     ended = await run("switch", "fraud", *WAIVED, "--output", "json")
     assert ended.json["kind"] == "switch"
     assert "CHANGES" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [("check", "nothing was changed"), ("record", "not known whether"), ("write", "the change WAS made")],
+)
+async def test_ctrl_c_says_what_was_changed(run, fraud, monkeypatch, step, words):
+    as_it_is = Operation._report
+
+    def interrupted(self, reported):
+        as_it_is(self, reported)
+        if reported.step == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Operation, "_report", interrupted)
+    ended = await run("switch", "fraud", "--yes", *WAIVED)
+    assert ended.code == 130
+    assert words in ended.err
+    assert live(fraud) == ("green" if step == "write" else "blue")

@@ -14,8 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 from mlconsole.commands import figures, planpage
@@ -112,6 +111,8 @@ class Operation:
                 return self._dry_run(plan)
             consent = self._consent(plan)
             return self._carry_out(session, plan, consent)
+        except KeyboardInterrupt:
+            raise Stop(f"interrupted; {_so_far(self._steps, self._args.service)}", code=Exit.INTERRUPTED) from None
         finally:
             self._runner.run(self._stack.aclose())
 
@@ -181,8 +182,7 @@ class Operation:
     # ---- doing it
 
     def _carry_out(self, session: Session, plan: Plan, consent: Consent) -> int:
-        with self._interrupted(plan):
-            record = self._runner.run(session.execute(plan, consent, self._report))
+        record = self._runner.run(session.execute(plan, consent, self._report))
         done = record.outcome is Outcome.VERIFIED
         code = Exit.DONE if done else Exit.FAILED
         if self._json:
@@ -194,14 +194,6 @@ class Operation:
     def _report(self, step: Step) -> None:
         self._steps.append(step)
         self._page.table(("", ""), [(f"  {step.step:<7}", f"{step.outcome or ''} {step.words}".strip())])
-
-    @contextmanager
-    def _interrupted(self, plan: Plan) -> Iterator[None]:
-        """Ctrl-C: what is known of what was changed."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            raise Stop(f"interrupted; {_so_far(self._steps, plan)}", code=Exit.INTERRUPTED) from None
 
     def _nothing_to_do(self, kind: Kind, where: tuple[str, str], error: PlanError) -> int:
         if self._json:
@@ -243,12 +235,7 @@ def _ask(question: str) -> str:
     """One line from the terminal; the question goes to standard error, which may be a terminal where output is none."""
     sys.stderr.write(question)
     sys.stderr.flush()
-    try:
-        line = sys.stdin.readline()
-    except KeyboardInterrupt:
-        sys.stderr.write("\n")
-        raise Stop("interrupted; nothing was changed", code=Exit.INTERRUPTED) from None
-    return line.strip()
+    return sys.stdin.readline().strip()
 
 
 def _not_done(plan: Plan, record: Record) -> str:
@@ -258,10 +245,10 @@ def _not_done(plan: Plan, record: Record) -> str:
     return f"NOT KNOWN: {record.message}; `mlconsole status {plan.target.namespace}/{plan.service}` looks"
 
 
-def _so_far(steps: list[Step], plan: Plan) -> str:
+def _so_far(steps: list[Step], service: str) -> str:
     """What an operation that was broken off has changed, as far as its steps say."""
     names = [step.step for step in steps]
-    look = f"`mlconsole status {plan.target.namespace}/{plan.service}` shows what is"
+    look = f"`mlconsole status {service}` shows what is"
     if "verify" in names or any(step.step == "write" and " -> " in step.words for step in steps):
         return f"the change WAS made and its arrival not awaited; {look}"
     if "record" in names:
