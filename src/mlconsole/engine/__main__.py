@@ -39,8 +39,9 @@ async def _serve(sock: socket.socket, options: dict[str, object]) -> None:
     try:
         loaded = load(options, os.environ)
     except ConfigError as error:
-        await channel.send(protocol.Notice("error", str(error)))
-        loaded = load({}, {})
+        # Which places are production or read-only is not known now: nothing is changed until it is.
+        await channel.send(protocol.Notice("error", f"{error}; read-only until that is corrected"))
+        loaded = load({**options, "read_only": True}, os.environ, file=False)
     from mlconsole.engine.engine import Engine
 
     engine = Engine(channel, loaded.settings, Journal(default_path(os.environ)))
