@@ -86,7 +86,9 @@ class Cluster:
     async def pod_ready(self, name, ready=True):
         state = "True" if ready else "False"
         conditions = [{"type": "Ready", "status": state, "lastTransitionTime": NOW}]
-        status = {"phase": "Running", "podIP": "192.0.2.1", "startTime": NOW, "conditions": conditions}
+        # Where nobody answers, and at once. A real cluster refuses loopback addresses; an embedded one dials others.
+        address = "192.0.2.1" if self.store is None else "127.254.254.254"
+        status = {"phase": "Running", "podIP": address, "startTime": NOW, "conditions": conditions}
         status["containerStatuses"] = [
             {"name": "model", "ready": ready, "restartCount": 0, "image": "x", "imageID": "x@sha256:" + "a" * 64}
         ]
