@@ -161,3 +161,10 @@ def test_lines_of_a_newer_version_are_kept_as_they_are():
     text = newer + "\n" + encode([move(1, Kind.SWITCH, 11, 12, 0.0)])
     assert foreign_lines(text) == [newer]
     assert encode(decode(text)[0], foreign=foreign_lines(text)) == text
+
+
+def test_a_first_switch_that_was_interrupted_leaves_its_way_back():
+    records = [move(1, Kind.SWITCH, 12, 13, 1000.0, Outcome.OPEN, from_good_since=10.0)]
+    good = last_known_good(records, 1001.0, WATCH, release(13))
+    assert good is not None
+    assert good.release == release(12)

@@ -15,6 +15,7 @@ from mlconsole.demo.apiserver.patches import MERGE
 from mlconsole.demo.world import Options, World
 from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.services import Release
+from mlconsole.engine import answers, gates
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.gateway import Consent, Gateway
 from mlconsole.engine.planner import Planner
@@ -114,7 +115,14 @@ async def settle(cluster, name="fraud"):
 
 
 @pytest.fixture
-async def desk(embedded, tmp_path):
+def unanswered(monkeypatch):
+    """The pods here have addresses that lead nowhere: their answers are not waited for long."""
+    monkeypatch.setattr(answers, "SECONDS", 0.2)
+    monkeypatch.setattr(gates, "INFORM_SECONDS", 0.2)
+
+
+@pytest.fixture
+async def desk(embedded, tmp_path, unanswered):
     """Blue v12 live, green v13 idle, two pods each, on the embedded API server."""
     await embedded.blue_green()
     await settle(embedded)

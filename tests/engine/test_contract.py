@@ -18,7 +18,7 @@ from .conftest import DAY, Desk, move, settle
 
 
 @pytest.fixture
-async def place(cluster, tmp_path):
+async def place(cluster, tmp_path, unanswered):
     """Blue v12 live, green v13 idle, on each of the two clusters; neither has a pod that answers."""
     await cluster.blue_green()
     await settle(cluster)
@@ -26,12 +26,12 @@ async def place(cluster, tmp_path):
 
 
 def stopping(plan):
-    return [(gate.name, str(gate.verdict)) for gate in plan.stopping()]
+    return [gate.name for gate in plan.stopping()]
 
 
 async def test_a_switch_and_the_way_back(place):
     plan = await place.plan()
-    assert (plan.dry_run, plan.missing_rights, stopping(plan)) == ("accepted", (), [("answers", "FAIL")])
+    assert (plan.dry_run, plan.missing_rights, stopping(plan)) == ("accepted", (), ["answers"])
     assert (await place.selector())["color"] == "blue", "a plan changes nothing"
     record = await place.carry_out(plan)
     assert (record.outcome, (await place.selector())["color"]) == (Outcome.UNVERIFIED, "green")
@@ -156,7 +156,7 @@ async def reader(cluster, tmp_path):
 
 
 @pytest.fixture
-async def plain(cluster, tmp_path):
+async def plain(cluster, tmp_path, unanswered):
     """A plain service whose Deployment was shipped twice: v1, then v2."""
     controllers = [kind(cluster.store).loop.run() for kind in (Deployments, ReplicaSets)] if cluster.store else []
     tasks = [asyncio.create_task(run) for run in controllers]

@@ -141,7 +141,7 @@ async def test_i3_an_answer_by_another_version_is_no_arrival(served, monkeypatch
     plan = await served.plan(Kind.SWITCH, "fraud-scorer")
     other = answers.Release(model="fraud-scorer", version="99")
 
-    async def asked(connection, service, path, expected, timeout=5.0):
+    async def asked(connection, service, path, expected, timeout=None):
         return await through(connection, service, path, other, timeout)
 
     through = answers.through_service

@@ -193,7 +193,7 @@ def verified_good(records: Sequence[Record], now: float, watch_seconds: float) -
     stays: list[Good] = []
     for index, record in enumerate(moves):
         following = moves[index + 1] if index + 1 < len(moves) else None
-        if record.from_good_since and record.outcome is not Outcome.OPEN:
+        if record.from_good_since:
             stays.append(Good(record.from_release, record.from_color, record.from_good_since, record.at))
         if record.outcome is not Outcome.VERIFIED:
             continue

@@ -59,7 +59,7 @@ def read_meter(
     """
     seconds = expected_seconds(records, round_trip)
     if service.shape is Shape.PLAIN:
-        return _plain(service, records, allowed, seconds)
+        return _plain(service, goods, records, allowed, seconds)
     idle = service.idle_color
     if idle is None:
         return RollbackMeter(Health.BAD, "no way back: there is no single idle colour", allowed=allowed)
@@ -110,12 +110,15 @@ def _warm(meter: RollbackMeter) -> RollbackMeter:
     return meter
 
 
-def _plain(service: ModelService, records: Sequence[Record], allowed: bool | None, seconds: float) -> RollbackMeter:
+def _plain(
+    service: ModelService, goods: Sequence[Good], records: Sequence[Record], allowed: bool | None, seconds: float
+) -> RollbackMeter:
     color = service.colors[0] if service.colors else None
     earlier = [item for item in (color.revisions[1:] if color else ()) if not is_bad_revision(item.number, records)]
     if not earlier:
         return RollbackMeter(Health.BAD, "no earlier revision to go back to", allowed=allowed)
-    revision = earlier[0]
+    known = (item for good in goods for item in earlier if item.release.same_as(good.release))
+    revision = next(known, earlier[0])
     words = f"not blue-green: back to a revision ({len(earlier)} kept), pods are replaced one by one"
     health = Health.BAD if allowed is False else Health.WARN
     return RollbackMeter(health, words, "", revision.release, allowed=allowed, expected_seconds=seconds)

@@ -17,6 +17,8 @@ from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain.services import ModelService, Release
 from mlconsole.domain.text import visible
 
+SECONDS = 5.0
+"""For an answer, unless somebody is in more of a hurry."""
 VERSION_HEADER = "x-model-version"
 VERSION_KEYS = ("model_version", "version")
 
@@ -29,6 +31,8 @@ class Match(enum.StrEnum):
     UNNAMED = "unnamed"
     """It answered, and named no version."""
     FAILED = "failed"
+    SILENT = "silent"
+    """No answer came: down, not allowed, or too slow."""
 
 
 class Answer(Struct, frozen=True):
@@ -46,25 +50,27 @@ def port_of(service: ModelService) -> str:
 
 
 async def through_service(
-    connection: Connection, service: ModelService, path: str, expected: Release, timeout: float = 5.0
+    connection: Connection, service: ModelService, path: str, expected: Release, timeout: float | None = None
 ) -> Answer:
     """One GET through the Service."""
     try:
-        reply = await proxy.service_get(connection, service.namespace, service.name, port_of(service), path, timeout)
+        reply = await proxy.service_get(
+            connection, service.namespace, service.name, port_of(service), path, timeout or SECONDS
+        )
     except (ClusterError, TimeoutError) as error:
-        return Answer(Match.FAILED, f"the Service gave no answer: {error}")
+        return Answer(Match.SILENT, f"the Service gave no answer: {error or 'in time'}")
     return judge(reply.status, reply.headers, reply.body, expected)
 
 
 async def through_pod(
-    connection: Connection, service: ModelService, pod: str, path: str, expected: Release, timeout: float = 5.0
+    connection: Connection, service: ModelService, pod: str, path: str, expected: Release, timeout: float | None = None
 ) -> Answer:
     """One GET to one pod, on the port that the Service sends to."""
     target = service.ports[0].target if service.ports else ""
     try:
-        reply = await proxy.pod_get(connection, service.namespace, pod, target, path, timeout)
+        reply = await proxy.pod_get(connection, service.namespace, pod, target, path, timeout or SECONDS)
     except (ClusterError, TimeoutError) as error:
-        return Answer(Match.FAILED, f"pod {pod} gave no answer: {error}")
+        return Answer(Match.SILENT, f"pod {pod} gave no answer: {error or 'in time'}")
     return judge(reply.status, reply.headers, reply.body, expected)
 
 

@@ -21,8 +21,7 @@ from mlconsole.engine import answers
 
 ASKED_PODS = 3
 """Pods of the destination that are asked who they are."""
-ANSWER_SECONDS = 5.0
-INFORM_SECONDS = 1.0
+INFORM_SECONDS = 0.5
 """For an answer that decides nothing."""
 STALE_GLANCE = 60.0
 """Seconds after which a figure decides nothing any more (I24)."""
@@ -88,7 +87,7 @@ async def answers_gate(
     if not pods:
         return Gate("answers", Verdict.UNKNOWN, "no ready pod to ask", blocks=blocks)
     path = settings.verify.path
-    seconds = ANSWER_SECONDS if blocks else INFORM_SECONDS
+    seconds = None if blocks else INFORM_SECONDS
     asked = await asyncio.gather(
         *(answers.through_pod(connection, service, pod, path, destination.release, seconds) for pod in pods)
     )
@@ -101,6 +100,7 @@ async def answers_gate(
 _VERDICTS = {
     answers.Match.FAILED: Verdict.FAIL,
     answers.Match.OTHER: Verdict.FAIL,
+    answers.Match.SILENT: Verdict.UNKNOWN,
     # It may be anything: a switch to it could never be seen to arrive.
     answers.Match.UNNAMED: Verdict.UNKNOWN,
     answers.Match.SAME: Verdict.PASS,
