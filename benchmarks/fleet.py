@@ -49,7 +49,9 @@ def pod(service: str, color: str, number: int) -> dict[str, Any]:
     container["env"] = [{"name": f"SETTING_{index}", "value": "x" * 60} for index in range(20)]
     labels = {"app": service, "mlconsole.io/service": service, "mlconsole.io/color": color}
     meta = {"name": f"{service}-{color}-6f7c9d4b8-{number:05d}", "namespace": NAMESPACE, "labels": labels}
-    return {"metadata": meta, "spec": {"nodeName": "nowhere", "containers": [container]}, **status()}
+    # Nothing listens there, and it leads out of no machine.
+    facts = {**status()["status"], "podIP": "127.254.254.254"}
+    return {"metadata": meta, "spec": {"nodeName": "nowhere", "containers": [container]}, "status": facts}
 
 
 def status(ready: bool = True, restarts: int = 0) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def status(ready: bool = True, restarts: int = 0) -> dict[str, Any]:
     conditions = [{"type": kind, "status": str(true), "lastTransitionTime": NOW} for kind, true in states.items()]
     found = {"name": "model", "ready": ready, "restartCount": restarts, "image": "x", "imageID": "x"}
     found["state"] = {"running": {"startedAt": NOW}}
-    facts = {"phase": "Running", "podIP": "192.0.2.1", "startTime": NOW}
+    facts = {"phase": "Running", "startTime": NOW}
     return {"status": {**facts, "conditions": conditions, "containerStatuses": [found]}}
 
 
