@@ -21,6 +21,7 @@ from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
 from mlconsole.domain.history import Record
 from mlconsole.domain.services import ModelService
+from mlconsole.domain.sources import SourceState
 from mlconsole.domain.text import lines
 from mlconsole.engine import pipelines, protocol, view
 from mlconsole.engine.audit import Journal
@@ -33,10 +34,11 @@ from mlconsole.engine.scope import Scope
 PULSE = 0.1
 """Seconds between two publications: ten a second at most."""
 HEARTBEAT = 5.0
-SIGN_OF_LIFE = 2.0
-"""Seconds after which the sources are told again though nothing but their age changed."""
+SIGN_OF_LIFE = 1.0
+"""Seconds after which the sources are told again though their condition did not change."""
 DETAIL_PULSE = 0.25
 """Seconds between two looks at the selected service: what is around it changes all the time."""
+FEEDS_PULSE = 0.5
 CONTEXTS_SECONDS = 5.0
 ENDING_SECONDS = 60.0
 """For an operation under way when the UI is gone."""
@@ -55,6 +57,9 @@ class Engine:
         self._journal = journal
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._known_states: tuple[SourceState, ...] = ()
+        self._feeds_at = float("-inf")
+        self._feeds_waiting = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired: set[asyncio.Task[None]] = set()
         """Scopes that were left and are not ended yet."""
@@ -230,7 +235,7 @@ class Engine:
         if scope is None:
             return
         await self._publish_changed(self._place(scope))
-        await self._publish_sources(protocol.Sources((scope.state, *self._feeds.states())))
+        await self._publish_sources(protocol.Sources((scope.state, *self._feed_states())))
         if scope.cache is not None:
             await self._publish_fleet(scope)
         service = self._service()
@@ -249,13 +254,21 @@ class Engine:
         self._detail_at, self._detail_due = now, False
         return True
 
+    def _feed_states(self) -> tuple[SourceState, ...]:
+        """The other sources, asked at most every `FEEDS_PULSE`: thousands of pods are looked at for them."""
+        now = time.monotonic()
+        if now - self._feeds_at >= FEEDS_PULSE:
+            self._feeds_at, self._feeds_waiting, self._known_states = now, False, self._feeds.states()
+        elif not self._feeds_waiting:
+            self._feeds_waiting = True
+            asyncio.get_running_loop().call_later(self._feeds_at + FEEDS_PULSE - now, self._wake.set)
+        return self._known_states
+
     async def _publish_sources(self, message: protocol.Sources) -> None:
-        """What changed at once; the mere age of the last contact every now and then."""
+        """Another condition at once; other words and the age of the last contact every now and then."""
         before = self._sent.get(protocol.Sources)
         known = before.states if isinstance(before, protocol.Sources) else ()
-        changed = [replace(state, last_contact=0.0) for state in message.states] != [
-            replace(state, last_contact=0.0) for state in known
-        ]
+        changed = [state.condition for state in message.states] != [state.condition for state in known]
         if changed or time.monotonic() - self._sources_at >= SIGN_OF_LIFE:
             self._sources_at = time.monotonic()
             self._sent[protocol.Sources] = message
