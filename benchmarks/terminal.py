@@ -83,6 +83,19 @@ class Program:
         """The screen, a line a row."""
         return "\n".join(line.rstrip() for line in self.screen.display)
 
+    def row(self, number: int) -> str:
+        """One line of the screen: cheaper than `text` where every millisecond counts."""
+        cells = self.screen.buffer[number]
+        return "".join(cells[column].data for column in range(self.screen.columns))
+
+    def wait_for_bytes(self, seconds: float) -> bool:
+        """Wait until the program has written something more; False when it has not within `seconds`."""
+        before, end = self.count, time.perf_counter() + seconds
+        while self.count == before:
+            if time.perf_counter() > end or not self._pump(0.05):
+                return False
+        return True
+
     def run_for(self, seconds: float) -> bool:
         """Let it run; False when it has closed its terminal."""
         end = time.perf_counter() + seconds
