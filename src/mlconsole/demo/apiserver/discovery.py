@@ -76,7 +76,7 @@ def _resources(group_version: str) -> list[dict[str, Any]]:
             entry["categories"] = list(item.categories)
         found.append(entry)
         for name in item.subresources:
-            kind = SCALE if name == "scale" else {"kind": item.kind}
+            told = SCALE if name == "scale" else {"kind": item.kind}
             verbs = ["get"] if name == "log" else ["get", "patch", "update"]
             found.append(
                 {
@@ -84,7 +84,7 @@ def _resources(group_version: str) -> list[dict[str, Any]]:
                     "singularName": "",
                     "namespaced": item.namespaced,
                     "verbs": verbs,
-                    **kind,
+                    **told,
                 }
             )
     for (version, plural), (kind, _) in VIRTUAL.items():
