@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -55,7 +54,12 @@ class Console(App[int]):
     CSS_PATH = "screens/main.tcss"
 
     def __init__(
-        self, engine: EngineProcess, options: Mapping[str, object], log_path: Path, driver_class: Any = None
+        self,
+        engine: EngineProcess,
+        options: Mapping[str, object],
+        log_path: Path,
+        theme: str = "",
+        driver_class: Any = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
         self.known = Known()
@@ -63,7 +67,7 @@ class Console(App[int]):
         """Whether only ASCII leaves: for what draws better when it knows."""
         self.crashed = False
         self._log_path = log_path
-        self._theme_problems = self._add_themes(str(options.get("theme") or ""))
+        self._theme_problems = self._add_themes(theme)
         self._link = Link(engine, options, log_path, self._take, self._engine_lost, self._engine_found)
         self._link_task: asyncio.Task[None] | None = None
         self._requests = itertools.count(1)
@@ -442,11 +446,3 @@ class Console(App[int]):
             yield SystemCommand(f"pane {name} ({number})", "go to this pane", partial(self.action_pane, number))
         for name in sorted(themes.load()[0]):
             yield SystemCommand(f"theme {name}", "how the console looks", partial(setattr, self, "theme", name))
-
-
-def is_ascii(options: Mapping[str, object]) -> bool:
-    """Whether to draw in ASCII: as the command line or the configuration says, else as the terminal has it."""
-    from mlconsole.ui.ascii import without_utf8
-
-    said = options.get("ascii")
-    return bool(said) if said is not None else without_utf8(os.environ)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlconsole.config import ConfigError, Ui, load
 from mlconsole.engine.spawn import EngineProcess, spawn
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def log_path(environ: Mapping[str, str]) -> Path:
 def run(options: Mapping[str, object]) -> int:
     """Open the console for the command line's `options`; the exit code.
 
-    2 where there is no terminal; 1 where it ended over an error of its own, which the log file has whole.
+    2 where there is no terminal or the configuration is wrong; 1 where it ended over an error of its own, which the
+    log file has whole.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         sys.stderr.write("mlconsole: the console needs a terminal; `mlconsole status` works without one\n")
@@ -39,8 +41,12 @@ def run(options: Mapping[str, object]) -> int:
         started = time.monotonic()
         engine = spawn(options, path)
         try:
-            app = _open(engine, options, path)
+            look = load(options, os.environ).settings.ui
+            app = _open(engine, options, look, path)
             code = app.run()
+        except ConfigError as error:
+            sys.stderr.write(f"mlconsole: {error}\n")
+            return 2
         except Exception:
             logging.getLogger(__name__).exception("the console could not be opened")
             return _ended(path)
@@ -53,14 +59,16 @@ def run(options: Mapping[str, object]) -> int:
     return _ended(path)
 
 
-def _open(engine: EngineProcess, options: Mapping[str, object], path: Path) -> Console:
-    from mlconsole.ui.app import Console, is_ascii
+def _open(engine: EngineProcess, options: Mapping[str, object], look: Ui, path: Path) -> Console:
+    from mlconsole.ui.app import Console
+    from mlconsole.ui.ascii import without_utf8
 
-    if not is_ascii(options):
-        return Console(engine, options, path)
+    theme = look.theme or ""
+    if not (without_utf8(os.environ) if look.ascii is None else look.ascii):
+        return Console(engine, options, path, theme)
     from mlconsole.ui.driver import AsciiDriver
 
-    return Console(engine, options, path, AsciiDriver)
+    return Console(engine, options, path, theme, AsciiDriver)
 
 
 def _ended(path: Path) -> int:

@@ -122,7 +122,8 @@ def wrapped(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20) -> l
         if current:
             found.append(current)
         while cell_len(rest) > width > 0:
-            head = set_cell_size(rest, width).rstrip()
+            # At least one character: a wide one does not fit into one cell.
+            head = set_cell_size(rest, width).rstrip() or rest[0]
             found.append(head)
             rest = rest[len(head) :]
         current = rest

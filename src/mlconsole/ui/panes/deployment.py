@@ -19,7 +19,10 @@ class DeploymentPane(Pane):
     NAME = "Deployment"
     SOURCES = ("k8s",)
     DEFAULT_CSS = """
-    DeploymentPane VerticalScroll { scrollbar-size-vertical: 1; scrollbar-background: $background; scrollbar-color: $frame; padding: 0 0 0 1; background: transparent; }
+    DeploymentPane VerticalScroll {
+        scrollbar-size-vertical: 1; scrollbar-background: $background; scrollbar-color: $frame;
+        padding: 0 0 0 1; background: transparent;
+    }
     """
 
     def body(self) -> ComposeResult:

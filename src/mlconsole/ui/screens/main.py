@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mlconsole.ui.app import Console
 
 PANES = (FleetPane, PipelinePane, RegistryPane, LatencyPane, DriftPane, DeploymentPane)
-COVERED_SECONDS = 5
+COVERED_SECONDS = 15
 """Seconds between two looks of a main screen that a page covers."""
 
 
@@ -107,7 +107,7 @@ class MainScreen(Screen[None]):
 
     def renew(self, names: Collection[str]) -> None:
         """Show again what these panes show, and the header; `tick` does it while a page lies above."""
-        if not self.is_current:
+        if not self.is_active:
             return
         now = time.time()
         self._show_header(now)
@@ -121,7 +121,7 @@ class MainScreen(Screen[None]):
         Under a page every change costs the line a whole screen, so it is seldom then.
         """
         self._ticks += 1
-        if self.is_current or self._ticks % COVERED_SECONDS == 0:
+        if self.is_active or self._ticks % COVERED_SECONDS == 0:
             self.show()
 
     def on_screen_resume(self) -> None:

@@ -1,0 +1,125 @@
+"""Lines of spans fit the cells they are given, whatever is in them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from mlconsole.ui.render import words
+from mlconsole.ui.spans import Slot, Span, fit, joined, line, plain, right, sides, width_of, wrapped
+from mlconsole.ui.widgets.columns import GAP, Column, widths
+from mlconsole.ui.widgets.lines import changed
+
+texts = st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Mn", "Me", "Cn", "Co", "Zl", "Zp")), max_size=30)
+lines = st.lists(st.builds(Span, texts, st.sampled_from(Slot)), max_size=5).map(tuple)
+
+
+@given(lines, st.integers(0, 40))
+def test_a_fitted_line_has_exactly_its_width(content, width):
+    assert width_of(fit(content, width)) == width
+
+
+@given(lines, st.integers(1, 40))
+def test_what_was_cut_ends_in_an_ellipsis_and_what_fits_is_kept(content, width):
+    text = plain(fit(content, width))
+    if width_of(content) <= width:
+        assert text.startswith(plain(content))
+    else:
+        assert text.rstrip().endswith("…")
+
+
+@given(lines, lines, st.integers(1, 60))
+def test_both_sides_of_a_line_stand_at_its_edges(left, end, width):
+    found = sides(left, end, width)
+    assert width_of(found) == width
+    if 0 < width_of(end) < width:
+        assert plain(found).endswith(plain(end))
+
+
+@given(texts, st.integers(1, 30))
+def test_wrapped_text_stays_in_its_width(text, width):
+    for piece in wrapped(text, width, most=50):
+        assert width_of(piece) <= max(width, 2)
+
+
+@given(lines, lines, st.integers(1, 40))
+def test_outside_of_the_changed_cells_two_lines_are_the_same(before, after, width):
+    found = changed(before, after, width)
+    old, new = plain(fit(before, width)), plain(fit(after, width))
+    if found is None:
+        assert old == new
+        return
+    first, last = found
+    assert 0 <= first < last <= width
+    if old.isascii() and new.isascii():
+        assert old[:first] == new[:first]
+        assert old[last:] == new[last:]
+
+
+def test_empty_parts_leave_no_separator():
+    assert plain(joined([line("a"), (), line("b")], " · ")) == "a · b"
+    assert plain(right(line("7"), 3)) == "  7"
+
+
+@given(
+    st.lists(
+        st.builds(
+            Column, texts, st.integers(1, 8), st.integers(8, 40), st.booleans(), st.just(False), st.integers(0, 9)
+        ),
+        max_size=6,
+    ),
+    st.lists(st.lists(texts, min_size=6, max_size=6), max_size=4),
+    st.integers(0, 120),
+)
+def test_columns_never_take_more_than_there_is(columns, rows, width):
+    found = widths(columns, [[line(text) for text in row] for row in rows], width)
+    shown = [size for size in found if size]
+    kept = [column for column, size in zip(columns, found, strict=True) if size]
+    minimum = len(kept) + GAP * max(0, len(kept) - 1)
+    assert sum(shown) + GAP * max(0, len(shown) - 1) <= max(width, minimum)
+
+
+def test_columns_give_way_in_their_order_and_one_takes_what_is_left():
+    columns = (Column("", 6, 40, grows=True), Column("", 4, 4, drop=1), Column("", 4, 4, drop=2))
+    row = [line("abcdef"), line("1234"), line("5678")]
+    assert widths(columns, [row], 40) == [28, 4, 4]
+    assert widths(columns, [row], 17) == [11, 4, 0]
+    assert widths(columns, [row], 8) == [8, 0, 0]
+    assert widths(columns, [row], 3) == [3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (words.latency(0.212), "212 ms"),
+        (words.latency(0.0042), "4.2 ms"),
+        (words.latency(1.44), "1.4 s"),
+        (words.latency(None), "–"),
+        (words.latency(float("nan")), "–"),
+        (words.share(0.0021), "0.2 %"),
+        (words.share(0.31), "31 %"),
+        (words.share(float("inf")), "–"),
+        (words.rate(12.44), "12.4/s"),
+        (words.rate(0.0), "0.0/s"),
+        (words.metric(0.913), ".913"),
+        (words.metric(-0.25), "-.250"),
+        (words.metric(1234567.0), "1.235e+06"),
+        (words.age(59), "59s"),
+        (words.age(252), "4m12"),
+        (words.age(11100), "3h05"),
+        (words.age(-5), "0s"),
+        (words.rough_age(9.9), "now"),
+        (words.rough_age(44), "40s"),
+        (words.ago(3), "just now"),
+        (words.ago(90), "1m ago"),
+        (words.clock(0), "–"),
+        (words.clock(1.0), "00:00:01Z"),
+        (words.short_stamp(60, 3600), "00:01Z"),
+        (words.short_stamp(60, 200_000), "01-01 00:01Z"),
+        (words.count(1, "pod"), "1 pod"),
+        (words.count(2, "pod"), "2 pods"),
+    ],
+)
+def test_figures_in_words(found, wanted):
+    assert found == wanted
+    assert cell_len(found) <= 12
