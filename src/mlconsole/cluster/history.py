@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Sequence
 
 import msgspec
@@ -13,7 +15,9 @@ from mlconsole.cluster.errors import Conflict, NotFound
 from mlconsole.domain.history import Record, config_map_name, decode, encode, foreign_lines
 
 KEY = "records"
-TRIES = 4
+TRIES = 10
+PAUSE = 0.02
+"""Seconds, times the tries so far."""
 
 
 class Past(Struct, frozen=True):
@@ -60,6 +64,8 @@ async def append(connection: Connection, record: Record, past: Past) -> Past:
         except Conflict:
             if attempt == TRIES - 1:
                 raise
+            # Somebody else's write came first. Those who wait differently do not meet again.
+            await asyncio.sleep(random.uniform(0.0, PAUSE * attempt))
             past = await read(connection, record.namespace, record.service)
     raise AssertionError("unreachable")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mlconsole.cluster import access, connection, logs
+from mlconsole.cluster import access, logs
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
 from mlconsole.domain.history import Record
@@ -28,6 +28,7 @@ from mlconsole.engine.audit import Journal
 from mlconsole.engine.channel import Channel
 from mlconsole.engine.feeds import Feeds
 from mlconsole.engine.operations import Operations
+from mlconsole.engine.places import Places
 from mlconsole.engine.planner import rights_for, rollback_target
 from mlconsole.engine.scope import Scope
 
@@ -39,7 +40,6 @@ SIGN_OF_LIFE = 1.0
 DETAIL_PULSE = 0.25
 """Seconds between two looks at the selected service: what is around it changes all the time."""
 FEEDS_PULSE = 0.5
-CONTEXTS_SECONDS = 5.0
 ENDING_SECONDS = 60.0
 """For an operation under way when the UI is gone."""
 RIGHTS_SECONDS = 60.0
@@ -63,7 +63,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired: set[asyncio.Task[None]] = set()
         """Scopes that were left and are not ended yet."""
-        self._known_contexts: tuple[float, tuple[protocol.Context, ...]] = (float("-inf"), ())
+        self._places = Places(settings)
         self._scope: Scope | None = None
         self._scope_task: asyncio.Task[None] | None = None
         self._feeds = Feeds(settings, self._wake.set, lambda: self._scope)
@@ -234,7 +234,8 @@ class Engine:
         scope = self._scope
         if scope is None:
             return
-        await self._publish_changed(self._place(scope))
+        seen = {item.namespace for item in self._services().values()}
+        await self._publish_changed(self._places.place(scope, self._context, self._namespace, seen))
         await self._publish_sources(protocol.Sources((scope.state, *self._feed_states())))
         if scope.cache is not None:
             await self._publish_fleet(scope)
@@ -273,44 +274,6 @@ class Engine:
             self._sources_at = time.monotonic()
             self._sent[protocol.Sources] = message
             await self._publish(message)
-
-    def _place(self, scope: Scope) -> protocol.Place:
-        connected = scope.connection
-        namespace = connected.namespace if connected else (self._namespace or "")
-        contexts = self._contexts()
-        current = next((item.name for item in contexts if item.current), "")
-        context = connected.identity.context if connected else (self._context or current)
-        environment = self._settings.environment(context, namespace)
-        known = {item.namespace for item in self._services().values()}
-        return protocol.Place(
-            context=context,
-            namespace=namespace,
-            server=connected.identity.server if connected else "",
-            user=scope.user or (connected.identity.user if connected else ""),
-            environment=environment.name,
-            production=environment.production,
-            read_only=environment.read_only or self._settings.read_only,
-            contexts=contexts,
-            namespaces=tuple(sorted(known)),
-        )
-
-    def _contexts(self) -> tuple[protocol.Context, ...]:
-        """The contexts there are, read from the files every now and then."""
-        read_at, known = self._known_contexts
-        if time.monotonic() - read_at >= CONTEXTS_SECONDS:
-            known = self._read_contexts()
-            self._known_contexts = (time.monotonic(), known)
-        return known
-
-    def _read_contexts(self) -> tuple[protocol.Context, ...]:
-        try:
-            found = connection.contexts(self._settings.cluster.kubeconfig)
-        except ClusterError as error:
-            log.warning("contexts: %s", error)
-            return ()
-        return tuple(
-            protocol.Context(item.name, item.cluster, item.namespace, item.user, item.current) for item in found
-        )
 
     # ---- fleet
 

@@ -18,6 +18,7 @@ from mlconsole.cluster.cache import ClusterCache
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.errors import ClusterError, ConfigInvalid
+from mlconsole.cluster.namespaces import namespaces
 from mlconsole.config import Settings
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.text import visible
@@ -55,6 +56,8 @@ class Scope:
         self.planner: Planner | None = None
         self.gateway: Gateway | None = None
         self.user = ""
+        self.namespaces: tuple[str, ...] = ()
+        """Those of the cluster; empty while they are not known, or not for this user to list."""
         self.round_trip = 0.05
         """Seconds of one request to the API server, measured once it is connected."""
 
@@ -106,12 +109,13 @@ class Scope:
             await self.cache.run()
 
     async def _introduce(self, connection: Connection) -> None:
-        """Ask who we are here, and how far away the server is."""
+        """Ask who we are here, how far away the server is, and what namespaces there are."""
         try:
             self.user = visible(await connection.whoami())
             started = time.monotonic()
             await connection.get("/version")
             self.round_trip = time.monotonic() - started
+            self.namespaces = await namespaces(connection)
         except ClusterError as error:
             log.warning("who am I at %s: %s", connection.identity.server, error)
         self._changed()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from mlconsole.domain.sources import Condition
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import fleet
+from mlconsole.ui.render.header import TROUBLE
 from mlconsole.ui.spans import Line, Slot, wrapped
 from mlconsole.ui.widgets.table import Table
 
@@ -29,9 +29,11 @@ class FleetPane(Pane):
         table.show(fleet.rows(known.rows.values(), not known.place.namespace, now), self._empty(known))
         shown, total = table.count
         counted = f"{total}" if shown == total else f"{shown} of {total}"
-        more = "" if known.complete or not known.heard_fleet else ", reading…"
+        state = known.source("k8s")
+        reading = not known.complete and (state is None or state.condition not in TROUBLE)
+        more = ", reading…" if reading and total else ""
         pods = f" · {known.pods} pods" if known.pods and self.size.width > 40 else ""
-        self.tell(known, now, f"{counted}{pods}{more}" if known.heard_fleet else "")
+        self.tell(known, now, f"{counted}{pods}{more}" if total or known.complete else "")
 
     def _empty(self, known: Known) -> list[Line]:
         state = known.source("k8s")
@@ -41,6 +43,6 @@ class FleetPane(Pane):
             return wrapped(
                 f"no Service with pods behind it in {where}: N changes the namespace, c the context", width, Slot.DIM
             )
-        if state is not None and state.condition in (Condition.DOWN, Condition.DENIED):
+        if state is not None and state.condition in TROUBLE:
             return []
         return wrapped("reading the cluster…", width, Slot.DIM)

@@ -93,11 +93,11 @@ def _state(state: SourceState | None, now: float) -> str:
     if state is None:
         return ""
     if state.condition in TROUBLE:
-        since = f" for {words.rough_age(now - state.since)}" if state.since else ""
+        since = words.lasting(now - state.since) if state.since else ""
         age = state.age(now)
-        seen = f", data from {words.rough_age(age)} ago" if age is not None else ", nothing seen yet"
+        seen = f", data from {words.ago(age)}" if age is not None else ", nothing seen yet"
         return f"{state.name} {state.condition}{since}{seen}"
     age = state.age(now)
     if state.condition is Condition.LIVE and age is not None and age > state.limit:
-        return f"{state.name} stale: data from {words.rough_age(age)} ago"
+        return f"{state.name} stale: data from {words.ago(age)}"
     return ""

@@ -44,7 +44,7 @@ def place(known: Known, now: float, width: int) -> Line:
     if known.engine_problem:
         states = [line(Span(f"engine: {known.engine_problem}", Slot.BAD))]
     room = width - width_of(clock) - 2
-    end = (*joined(states), *clock)
+    end = (Span("  "), *joined(states), *clock)
     if width_of(end) + min(width_of(name), 30) > width:
         # Little room: what is well is left out first, then the name gives way.
         states = [source(state, now) for state in known.sources if not _well(state, now)]
@@ -64,7 +64,7 @@ def source(state: SourceState, now: float) -> Line:
         word, slot = CONDITIONS[Condition.STALE]
     told = ""
     if state.condition in (Condition.DOWN, Condition.DENIED, Condition.STALE) and state.since:
-        told = f" {words.rough_age(now - state.since)}"
+        told = words.lasting(now - state.since).replace(" for", "")
     elif state.condition is Condition.LIVE and age is not None and age >= 10:
         told = f" {words.rough_age(age)}"
     return line(Span(f"{state.name} ", Slot.DIM), Span(word + told, slot))

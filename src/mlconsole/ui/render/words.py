@@ -32,6 +32,11 @@ def rough_age(seconds: float) -> str:
     return f"{whole // 3600}h" if whole < 86400 else f"{whole // 86400}d"
 
 
+def lasting(seconds: float) -> str:
+    """How long something has been so: ` for 4m`, or nothing while it has just begun."""
+    return "" if seconds < 10 else f" for {rough_age(seconds)}"
+
+
 def ago(seconds: float) -> str:
     """`just now`, `4m ago`."""
     return "just now" if seconds < 10 else f"{rough_age(seconds)} ago"

@@ -96,9 +96,9 @@ class Table(ScrollView, can_focus=True):
 
     # ---- content
 
-    def show(self, rows: Sequence[Row], empty: Sequence[Line] = ()) -> None:
-        """Replace the rows. `empty` is what stands there where there is none."""
-        if empty and empty != self._empty:
+    def show(self, rows: Sequence[Row], empty: Sequence[Line] | None = None) -> None:
+        """Replace the rows. `empty` is what stands there where there is none; None for what stood there before."""
+        if empty is not None and empty != self._empty:
             self._empty = empty
             self.refresh()
         self._all = list(rows)
