@@ -60,6 +60,7 @@ def test_bare_labels_leave_out_the_unit():
         (math.nan, "s", "no data"),
         (math.inf, "s", "over"),
         (-math.inf, "s", "under"),
+        (1.8e306, "ratio", "over"),
     ],
 )
 def test_figures_in_words(value, unit, words):

@@ -120,10 +120,10 @@ def figure(value: float, unit: str) -> str:
     """One value with three digits and its unit: `212 ms`, `0.2 %`, `1.2k req/s`."""
     if math.isnan(value):
         return "no data"
-    if math.isinf(value):
-        return "over" if value > 0 else "under"
     factor, prefix, name = _unit_at(abs(value), unit)
     shown = value * factor
+    if math.isinf(shown):
+        return "over" if value > 0 else "under"
     digits = 0 if shown == 0 else max(0, 2 - math.floor(math.log10(abs(shown))))
     return f"{_number(shown, min(digits, 3), trim=True)}{prefix} {name}".rstrip()
 
