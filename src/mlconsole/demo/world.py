@@ -178,6 +178,7 @@ class World:
     def _config(self) -> str:
         # Five minutes: a new world has no older figures.
         lines = [f'[cluster]\nnamespace = "{NAMESPACE}"\n', '[metrics]\nrange = "5m"\n']
+        lines.append("[defaults.thresholds]\np95_seconds = 0.25\n")
         if self.tracking_uri:
             lines.append(f"[registry]\ntracking_uri = {json.dumps(self.tracking_uri)}\n")
         return "\n".join(lines)

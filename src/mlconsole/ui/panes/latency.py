@@ -62,7 +62,7 @@ class LatencyPane(Pane):
             chart.update(styled, telemetry.marks, telemetry.start, telemetry.end, panel.unit, panel.problem)
         title = panel.title if panel else self.panel
         source = f" · {telemetry.source}" if telemetry else ""
-        self.tell(known, now, f"{title} · {words.rough_age(self.seconds or self._shown)}{source}")
+        self.tell(known, now, f"{title} · {words.span(self.seconds or self._shown)}{source}")
 
 
 def _panel(telemetry: Telemetry | None, name: str) -> Panel | None:

@@ -39,7 +39,8 @@ def place(known: Known, now: float, width: int) -> Line:
         where.namespace or ("all namespaces" if where.context else "–"),
         *badges,
     )
-    clock = line(Span(f"  {words.clock(now)}", Slot.DIM))
+    sick = sum(row.health is Health.BAD for row in known.rows.values())
+    clock = line(Span(f"  ▲ {sick} sick", Slot.BAD) if sick else "", Span(f"  {words.clock(now)}", Slot.DIM))
     states = [source(state, now) for state in known.sources]
     if known.engine_problem:
         states = [line(Span(f"engine: {known.engine_problem}", Slot.BAD))]

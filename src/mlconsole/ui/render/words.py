@@ -37,6 +37,11 @@ def lasting(seconds: float) -> str:
     return "" if seconds < 10 else f" for {rough_age(seconds)}"
 
 
+def span(seconds: float) -> str:
+    """A range of time by its nearest unit: `5m`, `1h`."""
+    return rough_age(seconds) if seconds < 30 else rough_age(round(seconds / 60) * 60)
+
+
 def ago(seconds: float) -> str:
     """`just now`, `4m ago`."""
     return "just now" if seconds < 10 else f"{rough_age(seconds)} ago"
