@@ -123,7 +123,8 @@ class RegistryFeed:
         """Keep a model fresh; `versions` are those in use, which must not be missed however old they are."""
         new = name not in self._watched
         self._watched[name] = (time.monotonic(), tuple(versions))
-        if new and self._state.condition is Condition.LIVE:
+        # While it is down its back-off holds; while the first look is under way, another one follows at once.
+        if new and self._state.condition in (Condition.LIVE, Condition.STARTING):
             self._kick.set()
 
     def model(self, name: str) -> tuple[RegisteredModel | None, str]:

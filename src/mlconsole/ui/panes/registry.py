@@ -51,6 +51,8 @@ class RegistryPane(Pane):
             ]
         if found is None or (state is not None and state.condition is Condition.STARTING):
             return wrapped("reading the registry…", width, Slot.DIM) if known.selected else []
+        if found.model is None and not found.problem:
+            return wrapped("reading the model…", width, Slot.DIM)
         if found.model is None and found.names:
             names = ", ".join(found.names[:8])
             said = f"the registry has: {names}; name this service's model in mlconsole.toml"
