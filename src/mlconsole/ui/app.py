@@ -369,8 +369,9 @@ class Console(App[int]):
 
     def action_service(self, by: int) -> None:
         """The next service of the fleet, from any pane."""
-        table = self._main.query_one("#fleet Table", Table)
-        table.action_move(by)
+        table = self._main.fleet
+        if table is not None:
+            table.action_move(by)
 
     # ---- actions: place
 

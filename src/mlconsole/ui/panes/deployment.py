@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.widget import Widget
 
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
@@ -25,10 +25,9 @@ class DeploymentPane(Pane):
     }
     """
 
-    def body(self) -> ComposeResult:
+    def body(self) -> list[Widget]:
         """Lines that scroll."""
-        with VerticalScroll():
-            yield Lines(id="deployment-lines")
+        return [VerticalScroll(Lines(id="deployment-lines"))]
 
     def show(self, known: Known, now: float) -> None:
         """Everything about the selected service."""

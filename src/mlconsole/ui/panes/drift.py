@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from textual.widget import Widget
 
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
@@ -18,9 +18,9 @@ class DriftPane(Pane):
     NAME = "Drift"
     SOURCES = ("prom", "scrape")
 
-    def body(self) -> ComposeResult:
+    def body(self) -> list[Widget]:
         """The table."""
-        yield Table(drift.COLUMNS)
+        return [Table(drift.COLUMNS)]
 
     def show(self, known: Known, now: float) -> None:
         """One row a feature and colour."""

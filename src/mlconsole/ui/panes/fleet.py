@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from textual.widget import Widget
 
+from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import fleet
 from mlconsole.ui.render.header import TROUBLE
 from mlconsole.ui.spans import Line, Slot, wrapped
-from mlconsole.ui.widgets.table import Table
+from mlconsole.ui.widgets.table import Row, Table
 
 
 class FleetPane(Pane):
@@ -19,14 +20,18 @@ class FleetPane(Pane):
     NAME = "Fleet"
     SOURCES = ("k8s",)
 
-    def body(self) -> ComposeResult:
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, tuple[FleetRow, tuple[bool, str], Row]] = {}
+
+    def body(self) -> list[Widget]:
         """The table."""
-        yield Table(fleet.COLUMNS, header=False)
+        return [Table(fleet.COLUMNS, header=False)]
 
     def show(self, known: Known, now: float) -> None:
         """One row a service."""
         table = self.query_one(Table)
-        table.show(fleet.rows(known.rows.values(), not known.place.namespace, now), self._empty(known))
+        table.show(self._rows(known, now), self._empty(known))
         shown, total = table.count
         counted = f"{total}" if shown == total else f"{shown} of {total}"
         state = known.source("k8s")
@@ -34,6 +39,18 @@ class FleetPane(Pane):
         more = ", reading…" if reading and total else ""
         pods = f" · {known.pods} pods" if known.pods and self.size.width > 40 else ""
         self.tell(known, now, f"{counted}{pods}{more}" if total or known.complete else "")
+
+    def _rows(self, known: Known, now: float) -> list[Row]:
+        """The rows in order; those of services that did not change are the same objects as before."""
+        before, self._made = self._made, {}
+        everywhere = not known.place.namespace
+        for item in fleet.ordered(known.rows.values()):
+            lasting = fleet.lasting(item, now)
+            made = before.get(item.service.key)
+            if made is None or made[0] is not item or made[1] != (everywhere, lasting):
+                made = (item, (everywhere, lasting), fleet.row_of(item, everywhere, lasting))
+            self._made[item.service.key] = made
+        return [made[2] for made in self._made.values()]
 
     def _empty(self, known: Known) -> list[Line]:
         state = known.source("k8s")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from typing import TYPE_CHECKING
+
+from textual.widget import Widget
 
 from mlconsole.domain.telemetry import Panel, Telemetry
 from mlconsole.ui.chart.styled import style_series
-from mlconsole.ui.chart.widget import Chart
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import words
+
+if TYPE_CHECKING:
+    from mlconsole.ui.chart.widget import Chart
 
 RANGES = (300.0, 900.0, 3600.0, 21600.0)
 PANELS = ("latency", "errors", "rate")
@@ -28,12 +32,16 @@ class LatencyPane(Pane):
         self.seconds = 0.0
         """The range that was asked for; 0 while it is the configuration's."""
         self._shown = RANGES[1]
+        self._chart: Chart | None = None
 
-    def body(self) -> ComposeResult:
+    def body(self) -> list[Widget]:
         """The chart."""
-        chart = Chart()
-        chart.ascii = getattr(self.app, "plain", False)
-        yield chart
+        # The chart is not needed for the first paint, and takes a while to import.
+        from mlconsole.ui.chart.widget import Chart
+
+        self._chart = Chart()
+        self._chart.ascii = getattr(self.app, "plain", False)
+        return [self._chart]
 
     def next_panel(self) -> None:
         """Chart the next thing."""
@@ -41,7 +49,8 @@ class LatencyPane(Pane):
 
     def next_range(self) -> float:
         """Chart the next range; its seconds."""
-        later = [seconds for seconds in RANGES if seconds > (self.seconds or self._shown)]
+        # What is shown is whole steps, and may be a little less than what was asked for.
+        later = [seconds for seconds in RANGES if seconds > 1.1 * (self.seconds or self._shown)]
         self.seconds = later[0] if later else RANGES[0]
         return self.seconds
 
@@ -51,7 +60,8 @@ class LatencyPane(Pane):
         panel = _panel(telemetry, self.panel)
         service = known.service
         live = service.live_color if service else None
-        chart = self.query_one(Chart)
+        chart = self._chart
+        assert chart is not None
         if telemetry is not None:
             self._shown = telemetry.end - telemetry.start
         if panel is None or telemetry is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
@@ -41,12 +40,15 @@ class Pane(Vertical):
         super().__init__(id=self.NAME.lower())
         self._said: tuple[str, str] = ("", "")
 
-    def compose(self) -> ComposeResult:
-        """The notice above, the body below."""
-        yield Lines(classes="notice")
-        yield from self.body()
+    def on_mount(self) -> None:
+        """A frame with a name is there at once."""
+        self.border_title = Content(f"{self.NUMBER} {self.NAME}")
 
-    def body(self) -> ComposeResult:
+    async def fill(self) -> None:
+        """Put the notice and the body into the frame, once that has been painted."""
+        await self.mount(Lines(classes="notice"), *self.body())
+
+    def body(self) -> list[Widget]:
         """The widgets of the pane."""
         raise NotImplementedError  # pragma: no cover - every pane has one
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from textual.widget import Widget
 
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
@@ -18,9 +18,9 @@ class PipelinePane(Pane):
     NAME = "Pipeline"
     SOURCES = ("k8s",)
 
-    def body(self) -> ComposeResult:
+    def body(self) -> list[Widget]:
         """The table."""
-        yield Table(pipeline.COLUMNS, header=False)
+        return [Table(pipeline.COLUMNS, header=False)]
 
     def show(self, known: Known, now: float) -> None:
         """Runs, newest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from textual.app import ComposeResult
+from textual.widget import Widget
 
 from mlconsole.domain.sources import Condition
 from mlconsole.ui.known import Known
@@ -25,9 +25,9 @@ class RegistryPane(Pane):
         super().__init__()
         self._known: Known | None = None
 
-    def body(self) -> ComposeResult:
+    def body(self) -> list[Widget]:
         """The table."""
-        yield Table(registry.COLUMNS, header=False)
+        return [Table(registry.COLUMNS, header=False)]
 
     def show(self, known: Known, now: float) -> None:
         """One row a version."""

@@ -8,7 +8,7 @@ from mlconsole.domain.health import ORDER
 from mlconsole.domain.services import Health, Shape
 from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, line
+from mlconsole.ui.spans import Line, Slot, Span, hue, line
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row
 
@@ -27,10 +27,14 @@ COLUMNS = (
 )
 
 
-def rows(services: Iterable[FleetRow], all_namespaces: bool, now: float) -> list[Row]:
-    """Rows in the order of concern, then by name; what is no model service comes last."""
-    ordered = sorted(services, key=lambda row: (not row.service.colors, ORDER[row.health], row.service.key))
-    return [_row(row, all_namespaces, now) for row in ordered]
+def ordered(services: Iterable[FleetRow]) -> list[FleetRow]:
+    """In the order of concern, then by name; what is no model service comes last."""
+    return sorted(services, key=lambda row: (not row.service.colors, ORDER[row.health], row.service.key))
+
+
+def lasting(row: FleetRow, now: float) -> str:
+    """How long a service has not been well: all of a row that time alone changes."""
+    return words.rough_age(now - row.since) if row.since and row.health is not Health.OK else ""
 
 
 def glyph(health: Health) -> Span:
@@ -38,7 +42,8 @@ def glyph(health: Health) -> Span:
     return Span(GLYPHS[health], SLOTS[health])
 
 
-def _row(row: FleetRow, all_namespaces: bool, now: float) -> Row:
+def row_of(row: FleetRow, all_namespaces: bool, lasting: str) -> Row:
+    """The row of a service."""
     service = row.service
     live, figures = service.live_color, row.live
     ready = f"{live.ready}/{live.wish}" if live else words.UNKNOWN
@@ -51,7 +56,7 @@ def _row(row: FleetRow, all_namespaces: bool, now: float) -> Row:
         line(words.latency(figures.p95 if figures else None)),
         line(words.share(figures.error_share if figures else None)),
         line(words.rate(figures.requests_per_second if figures else None)),
-        line(Span(words.rough_age(now - row.since), Slot.DIM)) if row.since and row.health is not Health.OK else EMPTY,
+        line(Span(lasting, Slot.DIM)),
         line(Span(row.headline, SLOTS[row.health]))
         if row.health is not Health.OK
         else line(Span(row.headline, Slot.DIM)),

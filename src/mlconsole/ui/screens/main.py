@@ -14,7 +14,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
-from textual.widgets import Input
 
 from mlconsole.ui.keys import KEYS, Key
 from mlconsole.ui.known import Known
@@ -31,6 +30,8 @@ from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from textual.widgets import Input
+
     from mlconsole.ui.app import Console
 
 PANES = (FleetPane, PipelinePane, RegistryPane, LatencyPane, DriftPane, DeploymentPane)
@@ -47,7 +48,6 @@ class MainScreen(Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (180, "-wide")]  # noqa: RUF012 - as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-low"), (34, "-tall")]  # noqa: RUF012
-    AUTO_FOCUS = "#fleet Table"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key.key, _app_action(key.action), key.label, show=False) for key in KEYS if key.action),
         *(Binding(str(number), f"app.pane({number})", show=False) for number in range(1, 7)),
@@ -60,6 +60,7 @@ class MainScreen(Screen[None]):
         self._current = "fleet"
         self._zoomed = False
         self._ticks = 0
+        self._filled = False
         self._settled = False
         """Whether the fleet was whole when the worst service was last looked for."""
 
@@ -70,15 +71,24 @@ class MainScreen(Screen[None]):
         with Container(id="panes"):
             for pane in PANES:
                 yield pane()
-        yield Input(
-            id="filter", placeholder="words to filter by: enter keeps them, esc ends the filter", select_on_focus=False
-        )
         yield Lines(id="hints")
 
     def on_mount(self) -> None:
-        """Show what there is, and the time from now on."""
+        """Show the frames now, and what is in them once they were painted."""
         self.set_interval(1.0, self.tick)
         self._arrange()
+        self.show()
+        self.call_after_refresh(self._fill)
+
+    async def _fill(self) -> None:
+        from textual import widgets
+
+        words = "words to filter by: enter keeps them, esc ends the filter"
+        await self.mount(widgets.Input(id="filter", placeholder=words, select_on_focus=False), before="#hints")
+        for pane in self.query(Pane):
+            await pane.fill()
+        self._filled = True
+        self._focus_current()
         self.show()
 
     # ---- what is shown
@@ -94,6 +104,11 @@ class MainScreen(Screen[None]):
         return self._zoomed or self.size.width < 100 or self.size.height < 24
 
     @property
+    def fleet(self) -> Table | None:
+        """The fleet's table, once it is there."""
+        return self.query_one("#fleet", Pane).table
+
+    @property
     def current(self) -> Pane:
         """The pane that has, or had last, the focus."""
         return self.query_one(f"#{self._current}", Pane)
@@ -102,7 +117,7 @@ class MainScreen(Screen[None]):
         """Show what is known, everywhere."""
         now = time.time()
         self._show_header(now)
-        for pane in self.panes:
+        for pane in self.panes if self._filled else ():
             pane.show(self._known, now)
 
     def renew(self, names: Collection[str]) -> None:
@@ -111,7 +126,7 @@ class MainScreen(Screen[None]):
             return
         now = time.time()
         self._show_header(now)
-        for pane in self.panes:
+        for pane in self.panes if self._filled else ():
             if pane.id in names:
                 pane.show(self._known, now)
 
@@ -150,7 +165,9 @@ class MainScreen(Screen[None]):
 
     def pointed(self) -> str:
         """The service under the cursor; until the operator moves it, it follows the worst while the fleet is read."""
-        table = self.query_one("#fleet Table", Table)
+        table = self.fleet
+        if table is None:
+            return ""
         settled, self._settled = self._settled, self._known.complete
         if not table.steered and not settled:
             table.select(table.first)
@@ -205,12 +222,16 @@ class MainScreen(Screen[None]):
 
     # ---- filter
 
+    @property
+    def _filter(self) -> Input:
+        return cast("Input", self.query_one("#filter"))
+
     def ask_filter(self) -> None:
         """Open the line that the filter's words are typed in."""
         if self.current.table is None:
             self.app.notify(f"{self.current.NAME} has no rows to filter", markup=False)
             return
-        field = self.query_one("#filter", Input)
+        field = self._filter
         field.value = self.current.table.filtered
         field.display = True
         field.focus()
@@ -227,7 +248,7 @@ class MainScreen(Screen[None]):
     def escape(self) -> None:
         """End the filter; where there is none, end the zoom."""
         filtered = any(pane.table is not None and pane.table.filtered for pane in self.query(Pane))
-        if filtered or self.query_one("#filter").display:
+        if filtered or (self._filled and self._filter.display):
             self._end_filter()
         elif self._zoomed:
             self.zoom()
@@ -240,7 +261,7 @@ class MainScreen(Screen[None]):
         self.show()
 
     def _close_filter(self) -> None:
-        field = self.query_one("#filter", Input)
+        field = self._filter
         if field.display:
             field.display = False
             self._focus_current()

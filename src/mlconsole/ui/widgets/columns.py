@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from mlconsole.ui.spans import Line, width_of
-
 GAP = 2
 """Cells between two columns."""
 
@@ -26,15 +24,12 @@ class Column(Struct, frozen=True):
     """Columns with a higher number are left out first where there is no room; 0 is never left out."""
 
 
-def widths(columns: Sequence[Column], rows: Sequence[Sequence[Line]], width: int) -> list[int]:
-    """The width of each column in `width` cells, 0 for one that is left out."""
+def widths(columns: Sequence[Column], rows: Sequence[Sequence[int]], width: int) -> list[int]:
+    """The width of each column in `width` cells, 0 for one that is left out. `rows` are the widths of the cells."""
+    widest = [max(sizes) for sizes in zip(*rows, strict=True)] if rows else [0] * len(columns)
     wanted = [
-        max(
-            column.least,
-            min(column.most, max((width_of(row[i]) for row in rows if i < len(row)), default=0)),
-            min(column.most, len(column.title)),
-        )
-        for i, column in enumerate(columns)
+        max(column.least, min(column.most, size), min(column.most, len(column.title)))
+        for column, size in zip(columns, widest, strict=True)
     ]
     order = sorted((i for i, column in enumerate(columns) if column.drop), key=lambda i: -columns[i].drop)
     while _total(columns, wanted) > width and order:

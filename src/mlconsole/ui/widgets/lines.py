@@ -8,39 +8,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from mlconsole.ui.palette import styles
 from mlconsole.ui.spans import EMPTY, Line, Slot, fit
-
-SLOTS = tuple(slot for slot in Slot if slot)
-CLASSES = {f"spans--{slot}" for slot in SLOTS}
-DEFAULT_CSS = """
-$W {
-    & > .spans--dim { color: $foreground 60%; }
-    & > .spans--strong { text-style: bold; }
-    & > .spans--good { color: $text-success; }
-    & > .spans--warn { color: $text-warning; text-style: bold; }
-    & > .spans--bad { color: $text-error; text-style: bold; }
-    & > .spans--green { color: $green; }
-    & > .spans--blue { color: $blue; }
-    & > .spans--live { color: $text-accent; }
-    & > .spans--idle { color: $text-secondary; }
-    & > .spans--mark { color: $text-accent; text-style: bold; }
-}
-"""
-"""What each slot looks like; `$W` stands for the widget's name."""
 
 
 def strip_of(widget: Widget, content: Line, width: int, over: Style | None = None) -> Strip:
     """A line as cells of the widget, `width` of them, the style `over` laid on top."""
-    base = widget.rich_style
+    base, slots = widget.rich_style, styles(widget.app)
     segments = []
     for span in fit(content, width):
-        style = base + widget.get_component_rich_style(f"spans--{span.slot}") if span.slot else base
+        style = base + slots[span.slot] if span.slot else base
         segments.append(Segment(span.text, style + over if over else style))
     return Strip(segments, width)
 
@@ -57,8 +41,6 @@ def changed(before: Line, after: Line, width: int) -> tuple[int, int] | None:
 
 def _cells(content: Line, width: int) -> list[tuple[str, Slot]]:
     """(character, slot) by cell; a wide character stands in its first cell."""
-    from rich.cells import cell_len
-
     cells: list[tuple[str, Slot]] = []
     for span in fit(content, width):
         for char in span.text:
@@ -70,8 +52,7 @@ def _cells(content: Line, width: int) -> list[tuple[str, Slot]]:
 class Lines(Widget):
     """Lines of spans, cut at the widget's edges. `show` replaces them."""
 
-    COMPONENT_CLASSES = CLASSES
-    DEFAULT_CSS = DEFAULT_CSS.replace("$W", "Lines") + "Lines { height: auto; width: 1fr; }"
+    DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

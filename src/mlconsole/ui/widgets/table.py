@@ -19,10 +19,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, plain, right
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, plain, right, width_of
 from mlconsole.ui.widgets import columns as layout
 from mlconsole.ui.widgets.columns import Column
-from mlconsole.ui.widgets.lines import CLASSES, DEFAULT_CSS, changed, strip_of
+from mlconsole.ui.widgets.lines import changed, strip_of
 
 POINTER = "▸"
 
@@ -46,10 +46,8 @@ class Table(ScrollView, can_focus=True):
         Binding("end,G", "end(1)", "last", show=False),
         Binding("enter", "choose", "choose", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*CLASSES, "table--header", "table--cursor"}
-    DEFAULT_CSS = (
-        DEFAULT_CSS.replace("$W", "Table")
-        + """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor"}
+    DEFAULT_CSS = """
     Table {
         height: 1fr; width: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
         scrollbar-background: $background; scrollbar-color: $frame;
@@ -58,7 +56,6 @@ class Table(ScrollView, can_focus=True):
         &:focus > .table--cursor { background: $block-cursor-background 35%; text-style: bold; }
     }
     """
-    )
 
     class Highlighted(Message):
         """The cursor came to another row."""
@@ -87,6 +84,8 @@ class Table(ScrollView, can_focus=True):
         self._all: list[Row] = []
         self._rows: list[Row] = []
         self._widths: list[int] = [0] * len(self._columns)
+        self._sizes: dict[int, Sequence[int]] = {}
+        """The width of each cell, by the row's identity: a row that is shown again is not measured again."""
         self._filter = ""
         self._cursor = 0
         self._wanted = ""
@@ -101,7 +100,9 @@ class Table(ScrollView, can_focus=True):
         if empty is not None and empty != self._empty:
             self._empty = empty
             self.refresh()
-        self._all = list(rows)
+        before, self._sizes, self._all = self._sizes, {}, list(rows)
+        for row in self._all:
+            self._sizes[id(row)] = before.get(id(row)) or [width_of(cell) for cell in row.cells]
         self._lay_out()
 
     def filter(self, text: str) -> None:
@@ -149,7 +150,7 @@ class Table(ScrollView, can_focus=True):
         found = next((index for index, row in enumerate(self._rows) if row.key == self._wanted), None)
         cursor = min(self._cursor, max(0, len(self._rows) - 1)) if found is None else found
         moved, self._cursor = cursor != self._cursor, cursor
-        self._widths = layout.widths(self._columns, [row.cells for row in self._rows], self._inner)
+        self._widths = layout.widths(self._columns, [self._sizes[id(row)] for row in self._rows], self._inner)
         self.virtual_size = Size(self.size.width, len(self._rows) + self._header)
         if moved or widths != self._widths or len(before) != len(self._rows):
             self.refresh()
