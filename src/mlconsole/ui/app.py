@@ -30,6 +30,8 @@ from mlconsole.ui.screens.main import MainScreen
 from mlconsole.ui.widgets.table import Table
 
 log = logging.getLogger(__name__)
+ALL = ("fleet", "deployment", "latency", "registry", "drift", "pipeline")
+"""Every pane, in the order in which they are painted."""
 CONCERNED: Mapping[type, tuple[str, ...]] = {
     protocol.Fleet: ("fleet",),
     protocol.Detail: ("deployment", "registry", "latency", "drift"),
@@ -37,12 +39,14 @@ CONCERNED: Mapping[type, tuple[str, ...]] = {
     protocol.Charts: ("latency",),
     protocol.Drift: ("drift",),
     protocol.Pipelines: ("pipeline",),
-    protocol.Sources: ("fleet", "pipeline", "registry", "latency", "drift", "deployment"),
+    protocol.Sources: ALL,
     protocol.Place: ("fleet",),
 }
 """The panes that a publication concerns; the header shows something of each."""
 FRAME = 0.04
 """Seconds in which publications are gathered for one repaint."""
+BREATH = 0.002
+"""Seconds between two panes, for keys to come in."""
 
 
 class Console(App[int]):
@@ -170,15 +174,24 @@ class Console(App[int]):
             self.notify(message.words, severity=severity, markup=False)  # type: ignore[arg-type]
             return
         self.known.take(message)
-        self._concerned.update(CONCERNED.get(type(message), ()))
+        self._concern(CONCERNED.get(type(message), ()))
+
+    def _concern(self, panes: Iterable[str]) -> None:
+        """Have these panes and the header painted soon."""
+        self._concerned.update(panes)
         if not self._gathering:
             self._gathering = True
             self.set_timer(FRAME, self._paint)
 
     def _paint(self) -> None:
+        """Paint the header and one pane; the next one in a moment, so that a key never waits for all of them."""
+        pane = next((name for name in ALL if name in self._concerned), "")
+        self._concerned.discard(pane)
+        self._main.renew((pane,))
+        if self._concerned:
+            self.set_timer(BREATH, self._paint)
+            return
         self._gathering = False
-        concerned, self._concerned = self._concerned, set()
-        self._main.renew(concerned)
         self.select(self._main.pointed())
         from mlconsole.ui.screens.page import Page, TablePage
 
@@ -222,10 +235,10 @@ class Console(App[int]):
             self.send(protocol.Show(panes))
 
     def select(self, key: str) -> None:
-        """Look at another service."""
+        """Look at another service. The cursor has moved; what it leads to follows when that was painted."""
         if key and self.known.select(key):
             self.send(protocol.Select(key))
-            self._main.show()
+            self._concern(ALL)
 
     def _service(self) -> ModelService | None:
         service = self.known.service

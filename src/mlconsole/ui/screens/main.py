@@ -126,7 +126,7 @@ class MainScreen(Screen[None]):
             return
         now = time.time()
         self._show_header(now)
-        for pane in self.panes if self._filled else ():
+        for pane in self.panes if self._filled and names else ():
             if pane.id in names:
                 pane.show(self._known, now)
 
