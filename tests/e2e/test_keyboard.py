@@ -25,6 +25,11 @@ class Console:
     async def see_no_more(self, pattern, seconds=DEADLINE):
         await asyncio.to_thread(self.program.wait_until, rf"\A(?![\s\S]*{pattern})", seconds)
 
+    async def leave(self):
+        await self.type("q")
+        code = await asyncio.to_thread(self.program.wait, 20)
+        assert code == 0, f"{code} after q:\n{self.program.text}"
+
     async def type(self, keys):
         self.program.press(keys)
 
@@ -67,8 +72,7 @@ async def test_two_keys_move_the_traffic_and_two_more_bring_it_back(service, loa
     await console.type("\x1b")
     await console.see_no_more("Roll back fraud-scorer")
     await console.see(r"fraud-scorer .*LIVE blue v12 2/2")
-    await console.type("q")
-    assert await asyncio.to_thread(console.program.wait, 10) == 0
+    await console.leave()
     kinds = [(record["kind"], record.get("outcome")) for record in await service.records()]
     assert kinds == [("switch", "verified"), ("rollback", "verified")]
 
@@ -80,6 +84,5 @@ async def test_no_means_no(service, console):
         await console.see(r"dry run +. accepted")
         await console.type(no)
         await console.see_no_more("dry run")
-    await console.type("q")
-    assert await asyncio.to_thread(console.program.wait, 10) == 0
+    await console.leave()
     assert await service.kubectl_live() == "blue"
