@@ -253,7 +253,7 @@ def test_what_is_asked(changes, title):
 MODEL = RegisteredModel(
     "fraud",
     versions=(
-        ModelVersion("fraud", "14", ("challenger",), created_at=NOW - 60, run=Run("r14", metrics={"f1": 0.917, "auc": 1})),
+        ModelVersion("fraud", "14", ("challenger",), created_at=NOW - 60, run=Run("r14", metrics={"f1": 0.917})),
         ModelVersion("fraud", "13", ("champion",), created_at=NOW - 90_000, run=Run("r13", metrics={"f1": 0.913})),
         ModelVersion("fraud", "12", (), "Staging", "FAILED_REGISTRATION", run_problem="deleted"),
     ),
