@@ -11,6 +11,8 @@ from .conftest import BLUE, DEADLINE, GREEN, within
 
 pytestmark = pytest.mark.real_cluster
 SIZES = [(120, 40), (80, 24)]
+DONE = r"(done +3 answers|▌) in a row by v{}"
+"""The operation's last line, or the notice that may cover it; the notice of the one before names another version."""
 
 
 class Console:
@@ -50,7 +52,7 @@ async def test_two_keys_move_the_traffic_and_two_more_bring_it_back(service, loa
     await console.see(r"dry run +. accepted")
     assert await service.kubectl_live() == "blue", "a plan that is shown changes nothing"
     await console.type("y")
-    await console.see(r"verified: 3 answers|done +3 answers in a row by v13")
+    await console.see(DONE.format(13))
     assert await service.kubectl_live() == "green"
     await console.type("\x1b")
     await console.see_no_more("Switch fraud-scorer")
@@ -62,7 +64,7 @@ async def test_two_keys_move_the_traffic_and_two_more_bring_it_back(service, loa
     await console.see(r"Roll back fraud-scorer to blue v12")
     await console.see(r"dry run +. accepted")
     await console.type("y")
-    await console.see(r"verified: 3 answers|done +3 answers in a row by v12")
+    await console.see(DONE.format(12))
     assert await service.kubectl_live() == "blue"
     count = load_on.versions[BLUE]
     await within(DEADLINE, lambda: load_on.seen(BLUE, count + 20))

@@ -41,6 +41,7 @@ async def test_a_switch_and_a_rollback_by_the_keyboard(console, cluster):
         await driver.press("y")
         await driver.until("3 answers in a row by v12", "esc close")
         assert await selector(cluster, "fraud-scorer") == {"app": "fraud-scorer", "color": "blue"}
+        assert "ml/fraud-scorer: verified" not in driver.text
         await driver.press("escape")
         await driver.until("LIVE blue v12", "rollback to green v13")
         await driver.press("r")
@@ -279,3 +280,18 @@ async def test_a_cluster_that_is_not_there_says_so_and_the_context_can_be_change
         await driver.until("change the context", "demo", "dead")
         await driver.press("down", "enter")
         await driver.until("fraud-scorer", "k8s ok", seconds=30)
+
+
+async def test_an_operation_whose_page_was_left_tells_its_end(console, cluster):
+    before = await selector(cluster, "ranker")
+    async with console() as driver:
+        await driver.look_at("ranker")
+        await driver.press("s")
+        await driver.until("Switch ranker to blue", "plan ")
+        await driver.press("y", "escape")
+        await driver.until("ml/ranker: verified", gone=("Switch ranker to blue",))
+        await driver.press("r")
+        await driver.until("Roll back ranker to green", "plan ")
+        await driver.press("enter")
+        await driver.until("3 answers in a row", "esc close")
+    assert await selector(cluster, "ranker") == before

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -201,10 +201,14 @@ class Console(App[int]):
 
     def _answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress | protocol.Log) -> None:
         """Hand an answer to the page that asked; an operation whose page was left tells its end in a notice."""
+        told = False
         for screen in self.screen_stack:
-            take = getattr(screen, "take_log" if isinstance(message, protocol.Log) else "take_answer", None)
-            if take is not None:
-                take(message)
+            if isinstance(message, protocol.Log):
+                take_log = getattr(screen, "take_log", None)
+                if take_log is not None:
+                    take_log(message)
+            elif (take_answer := getattr(screen, "take_answer", None)) is not None:
+                told = take_answer(message) or told
         if isinstance(message, protocol.Log):
             return
         if isinstance(message, protocol.Progress) and message.outcome is None:
@@ -214,11 +218,15 @@ class Console(App[int]):
         if isinstance(message, protocol.Progress) and message.outcome is not None:
             good = message.outcome is Outcome.VERIFIED
             words = f"{message.service}: {message.outcome}: {message.words}"
-            self.notify(words, severity="information" if good else "error", timeout=10, markup=False)
-            self.bell()
+            self._ring(words, "information" if good else "error", told)
         elif isinstance(message, protocol.Refused) and under_way:
-            self.notify(f"{under_way}: {message.message}", severity="error", timeout=15, markup=False)
-            self.bell()
+            self._ring(f"{under_way}: {message.message}", "error", told)
+
+    def _ring(self, words: str, severity: Literal["information", "error"], told: bool) -> None:
+        """Tell how an operation ended: by the bell, and in words unless its page is there and says them."""
+        self.bell()
+        if not told:
+            self.notify(words, severity=severity, timeout=15, markup=False)
 
     # ---- what is looked at
 

@@ -89,10 +89,10 @@ class OperationScreen(ModalScreen[None]):
 
     # ---- what the engine says
 
-    def take_answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress) -> None:
-        """Take an answer to this operation's request."""
+    def take_answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress) -> bool:
+        """Take an answer, if it is to this operation's request; whether it was."""
         if message.request != self._intent.request:
-            return
+            return False
         if isinstance(message, protocol.Planned):
             self._planned = message
             self._ask(message.plan)
@@ -105,6 +105,7 @@ class OperationScreen(ModalScreen[None]):
         self._show()
         if self._confirmed:
             self.call_after_refresh(self.query_one("#plan-body").scroll_end, animate=False)
+        return True
 
     def _take_refusal(self, message: protocol.Refused) -> None:
         # Something missing from the consent is asked for again; everything else ends this plan.
