@@ -70,6 +70,8 @@ class Console(App[int]):
         self.plain = driver_class is not None
         """Whether only ASCII leaves: for what draws better when it knows."""
         self.crashed = False
+        self.opening_words = ""
+        """What to tell as soon as it is open."""
         self._log_path = log_path
         self._theme_problems = self._add_themes(theme)
         self._link = Link(engine, options, log_path, self._take, self._engine_lost, self._engine_found)
@@ -114,7 +116,7 @@ class Console(App[int]):
             except (RuntimeError, ValueError):
                 # Not the main thread: whoever runs it there ends it.
                 break
-        for problem in self._theme_problems:
+        for problem in [*self._theme_problems, *filter(None, [self.opening_words])]:
             self.notify(problem, severity="warning", markup=False)
 
     async def on_unmount(self) -> None:

@@ -37,12 +37,14 @@ def run(options: Mapping[str, object]) -> int:
         sys.stderr.write("mlconsole: the console needs a terminal; `mlconsole status` works without one\n")
         return 2
     path = _log_to_file(log_path(os.environ))
-    for _ in range(RESTARTS):
+    for attempt in range(RESTARTS):
         started = time.monotonic()
         engine = spawn(options, path)
         try:
             look = load(options, os.environ).settings.ui
             app = _open(engine, options, look, path)
+            if attempt:
+                app.opening_words = f"opened again after an error of the console's own; {path} says which"
             code = app.run()
         except ConfigError as error:
             sys.stderr.write(f"mlconsole: {error}\n")
@@ -73,7 +75,8 @@ def _open(engine: EngineProcess, options: Mapping[str, object], look: Ui, path: 
 
 def _ended(path: Path) -> int:
     sys.stderr.write(
-        f"mlconsole ended over an error of its own; {path} says which. Nothing in the cluster was touched.\n"
+        f"mlconsole ended over an error of its own; {path} says which. "
+        "What it did to a service is on record in the cluster: ConfigMap mlconsole-history-SERVICE.\n"
     )
     return 1
 

@@ -1,0 +1,72 @@
+"""Opening the console in a real pseudo-terminal, and what is left on it when it cannot be opened or breaks."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+CRASH = """
+import sys
+from mlconsole.ui import launch
+from mlconsole.ui.screens.main import MainScreen
+def broken(self):
+    raise ValueError("a bug of the console")
+MainScreen.on_mount = broken
+sys.exit(launch.run({}))
+"""
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """Run a command on a pseudo-terminal of its own: `terminal(*command)` gives (exit code, what it wrote)."""
+
+    def run(*command):
+        environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path)}
+        environ |= {"KUBECONFIG": str(tmp_path / "none"), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+        environ.pop("MLCONSOLE_CONFIG", None)
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, cwd=tmp_path)
+        os.close(theirs)
+        written = b""
+        try:
+            while data := os.read(ours, 65536):
+                written += data
+        except OSError:
+            pass  # what a pseudo-terminal says when nobody has its other end any more
+        os.close(ours)
+        return process.wait(20), written.decode(errors="replace")
+
+    return run
+
+
+def test_an_error_of_its_own_leaves_a_line_and_no_traceback(terminal, tmp_path):
+    code, written = terminal(sys.executable, "-c", CRASH)
+    assert code == 1
+    assert "mlconsole ended over an error of its own" in written
+    assert "Traceback" not in written
+    log = (tmp_path / "state" / "mlconsole" / "mlconsole.log").read_text()
+    assert "ValueError: a bug of the console" in log
+
+
+def test_a_wrong_configuration_is_refused_before_the_screen_opens(terminal, tmp_path):
+    (tmp_path / "mlconsole.toml").write_text("[cluster]\nnamespac = 'ml'\n")
+    code, written = terminal(sys.executable, "-m", "mlconsole")
+    assert code == 2
+    assert "mlconsole.toml:2: unknown key `cluster.namespac`; did you mean `namespace`?" in written
+    assert "\x1b[?1049h" not in written
+
+
+def test_without_a_terminal_it_says_what_works_without_one(tmp_path):
+    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "mlconsole"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=environ,
+        timeout=20,
+    )
+    assert done.returncode == 2
+    assert "mlconsole status" in done.stderr
