@@ -191,7 +191,8 @@ class Server:
             await self._stopping.wait()
             return False
         try:
-            await asyncio.wait_for(self._stopping.wait(), self._fault.wait + 0.4)
+            async with asyncio.timeout(self._fault.wait + 0.4):
+                await self._stopping.wait()
         except TimeoutError:
             say("error", message="RuntimeError: CUDA-free build: cannot map the model's weights (injected fault)")
             return True

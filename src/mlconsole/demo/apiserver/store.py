@@ -262,7 +262,8 @@ class Store:
                 if kind.changes and kind.changes[-1].version > last:
                     continue
                 try:
-                    await asyncio.wait_for(awake.wait(), pause())
+                    async with asyncio.timeout(pause()):
+                        await awake.wait()
                 except TimeoutError:
                     yield None
         finally:

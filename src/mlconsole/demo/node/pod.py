@@ -149,7 +149,8 @@ class PodWorker:
         self._event("Killing", f"Stopping container {self._container['name']}")
         self._processes.signal(name, signal.SIGTERM)
         try:
-            return await asyncio.wait_for(asyncio.shield(end), max(self._grace, 0.1))
+            async with asyncio.timeout(max(self._grace, 0.1)):
+                return await asyncio.shield(end)
         except TimeoutError:
             self._processes.signal(name, signal.SIGKILL)
             return await end
@@ -238,7 +239,8 @@ class PodWorker:
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
         except TimeoutError:
             return False
         return True

@@ -75,7 +75,8 @@ class Processes:
         if self._zygote.stdin:
             self._zygote.stdin.close()
         try:
-            await asyncio.wait_for(self._zygote.wait(), 5)
+            async with asyncio.timeout(5):
+                await self._zygote.wait()
         except TimeoutError:
             self._zygote.kill()
             await self._zygote.wait()

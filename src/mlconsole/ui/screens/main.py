@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from mlconsole.ui.app import Console
 
 PANES = (FleetPane, PipelinePane, RegistryPane, LatencyPane, DriftPane, DeploymentPane)
+STANDING_SECONDS = 5.0
+"""After which modules, screens and most of the fleet are there."""
 COVERED_SECONDS = 15
 """Seconds between two looks of a main screen that a page covers."""
 
@@ -93,8 +95,7 @@ class MainScreen(Screen[None]):
         self._filled = True
         self._focus_current()
         self.show()
-        # What stands now stands to the end: a full collection that walks it costs a key tens of milliseconds.
-        gc.freeze()
+        self.set_timer(STANDING_SECONDS, _spare_what_stands)
         # The first chart needs numpy: a tenth of a second that no key waits for when it is spent in a thread.
         self.run_worker(partial(importlib.import_module, "numpy"), thread=True, exit_on_error=False)
 
@@ -272,6 +273,13 @@ class MainScreen(Screen[None]):
         if field.display:
             field.display = False
             self._focus_current()
+
+
+def _spare_what_stands() -> None:
+    """Take what is there now, which is there to the end, out of the collector's rounds: each costs a key 40 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def hints(width: int) -> Line:
