@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from mlconsole.cluster.errors import Conflict
+from mlconsole.domain.history import decode
 from mlconsole.ui.keys import KEYS
 
 
@@ -295,3 +296,21 @@ async def test_an_operation_whose_page_was_left_tells_its_end(console, cluster):
         await driver.press("enter")
         await driver.until("3 answers in a row", "esc close")
     assert await selector(cluster, "ranker") == before
+
+
+async def test_an_operation_goes_on_when_the_console_is_left(console, cluster):
+    path = "/api/v1/namespaces/ml/services/churn"
+    before = await selector(cluster, "churn")
+    async with console() as driver:
+        await driver.look_at("churn")
+        await driver.press("s")
+        await driver.until("Switch churn to green", "plan ")
+        await driver.press("y", "escape", "q", "q")
+    try:
+        body = await cluster.get("/api/v1/namespaces/ml/configmaps/mlconsole-history-churn")
+        records, complaints = decode(msgspec.json.decode(body)["data"]["records"])
+        assert not complaints
+        assert (records[-1].kind, records[-1].outcome, records[-1].to_color) == ("switch", "verified", "green")
+        assert await selector(cluster, "churn") == {"app": "churn", "slot": "green"}
+    finally:
+        await cluster.request("PATCH", path, {"spec": {"selector": before}}, "application/merge-patch+json")

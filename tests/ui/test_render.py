@@ -67,14 +67,14 @@ def test_the_sick_come_first_and_what_is_no_model_service_last():
 
 
 def test_a_service_in_a_row_says_its_state_without_colour():
-    made = fleet.row_of(protocol.FleetRow(SERVICE, Health.BAD, "errors 31 %", FIGURES), True, "4m")
+    made = fleet.row_of(protocol.FleetRow(SERVICE, Health.BAD, "errors 31 %", FIGURES), FIGURES, True, "4m")
     assert [plain(cell) for cell in made.cells] == [
         "▲", "ml/fraud", "green v13", "2/3", "212 ms", "0.2 %", "11.8/s", "4m", "errors 31 %"
     ]  # fmt: skip
 
 
 def test_figures_that_are_not_known_are_dashes_never_zeros():
-    made = fleet.row_of(protocol.FleetRow(SERVICE, Health.OK, "", None), False, "")
+    made = fleet.row_of(protocol.FleetRow(SERVICE, Health.OK, "", FIGURES), None, False, "")
     assert [plain(cell) for cell in made.cells][4:7] == ["–", "–", "–"]
 
 
@@ -109,7 +109,7 @@ def test_the_header_fits_and_keeps_what_is_wrong(known, width):
             )
         )
     )
-    for line in (header.place(known, NOW, width), header.service(known, width), header.meter(known, NOW, width)):
+    for line in (header.place(known, NOW, width), header.service(known, NOW, width), header.meter(known, NOW, width)):
         assert width_of(line) <= width
     if width >= 80:
         assert "prom DOWN 4m" in plain(header.place(known, NOW, width))
@@ -124,7 +124,7 @@ def test_production_and_read_only_are_said(known):
 
 
 def test_the_service_in_a_line(known):
-    line = plain(header.service(known, 200))
+    line = plain(header.service(known, NOW, 200))
     assert line.startswith("◆ fraud · 2/3 ready · LIVE green v13 2/3 · idle blue v12 3/3 · p95 212 ms · errors 0.2 %")
 
 
@@ -151,7 +151,7 @@ def test_a_cluster_that_is_down_is_said_where_the_service_would_be(known):
     known.leave()
     state = SourceState("k8s", Condition.DOWN, since=NOW, message="connection refused", hint="is it up?")
     known.take(protocol.Sources((state,)))
-    assert "connection refused" in plain(header.service(known, 100))
+    assert "connection refused" in plain(header.service(known, NOW, 100))
     assert "is it up?" in plain(header.meter(known, NOW, 100))
 
 

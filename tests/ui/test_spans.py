@@ -116,8 +116,10 @@ def test_columns_give_way_in_their_order_and_one_takes_what_is_left():
         (words.clock(1.0), "00:00:01Z"),
         (words.short_stamp(60, 3600), "00:01Z"),
         (words.short_stamp(60, 200_000), "01-01 00:01Z"),
-        (words.count(1, "pod"), "1 pod"),
-        (words.count(2, "pod"), "2 pods"),
+        (words.difference(0.004), "+.004"),
+        (words.difference(-0.25), "-.250"),
+        (words.difference(10.123), "+10.12"),
+        (words.difference(-20.5), "-20.5"),
     ],
 )
 def test_figures_in_words(found, wanted):

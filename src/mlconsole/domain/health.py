@@ -9,7 +9,7 @@ from mlconsole.domain.telemetry import Glance
 
 ORDER = {Health.BAD: 0, Health.WARN: 1, Health.UNKNOWN: 2, Health.OK: 3}
 FEW_REQUESTS = 20.0
-"""Under this many requests a share of errors says nothing yet (I21)."""
+"""Under this many requests a share of errors, or a quantile, says nothing yet (I21)."""
 
 
 class Thresholds(Struct, frozen=True):
@@ -55,15 +55,10 @@ def _idle(idle: Color | None) -> str:
 
 
 def _figures(live: Glance | None, limits: Thresholds) -> str:
-    if live is None:
+    if live is None or live.samples < FEW_REQUESTS:
         return ""
     errors, p95 = live.error_share, live.p95
-    if (
-        limits.error_share is not None
-        and errors is not None
-        and live.samples >= FEW_REQUESTS
-        and errors > limits.error_share
-    ):
+    if limits.error_share is not None and errors is not None and errors > limits.error_share:
         return f"errors {errors:.1%}"
     if limits.p95_seconds is not None and p95 is not None and p95 > limits.p95_seconds:
         return f"p95 {p95 * 1000:.0f} ms over {limits.p95_seconds * 1000:.0f} ms"

@@ -41,6 +41,10 @@ class EngineProcess:
         """Its exit status, or None while it runs."""
         return self._process.poll()
 
+    def leave(self) -> None:
+        """Close the channel and let it end by itself, once the operation under way has ended."""
+        self._socket.close()
+
     def stop(self, seconds: float = 3.0) -> None:
         """End it: by closing the channel, by SIGTERM to one that does not take notice, by SIGKILL to one that hangs."""
         self._socket.close()

@@ -77,7 +77,9 @@ class Console(App[int]):
         self._link = Link(engine, options, log_path, self._take, self._engine_lost, self._engine_found)
         self._link_task: asyncio.Task[None] | None = None
         self._requests = itertools.count(1)
+        self._planned: dict[int, str] = {}
         self._under_way: dict[int, str] = {}
+        """Requests and the services that they are for: planned, and confirmed without an end that is known."""
         self._leaving = False
         self._concerned: set[str] = set()
         self._gathering = False
@@ -139,7 +141,13 @@ class Console(App[int]):
     # ---- engine
 
     def send(self, intent: protocol.Intent) -> None:
-        """Send an intent."""
+        """Send an intent. From its confirmation on, an operation counts as under way."""
+        if isinstance(intent, protocol.MakePlan):
+            self._planned[intent.request] = intent.service
+        elif isinstance(intent, protocol.Discard):
+            self._planned.pop(intent.request, None)
+        elif isinstance(intent, protocol.Confirm):
+            self._under_way[intent.request] = self._planned.get(intent.request, "")
         self._link.send(intent)
 
     def _engine_found(self) -> None:
@@ -160,11 +168,10 @@ class Console(App[int]):
         self.known.engine_problem = why
         self.notify(f"the engine: {why}. {self._log_path} says more", severity="error", markup=False)
         self._under_way.clear()
-        from mlconsole.ui.screens.operation import OperationScreen
-
         for screen in self.screen_stack:
-            if isinstance(screen, OperationScreen):
-                screen.lost()
+            lost = getattr(screen, "lost", None)
+            if lost is not None:
+                lost()
         self._main.show()
 
     def _take(self, message: protocol.Publication) -> None:
@@ -217,6 +224,7 @@ class Console(App[int]):
             self._under_way[message.request] = message.service
             return
         under_way = self._under_way.pop(message.request, "")
+        self._leaving = self._leaving and bool(self._under_way)
         if isinstance(message, protocol.Progress) and message.outcome is not None:
             good = message.outcome is Outcome.VERIFIED
             words = f"{message.service}: {message.outcome}: {message.words}"
@@ -444,14 +452,17 @@ class Console(App[int]):
 
         self.push_screen(choices.help_page())
 
+    @property
+    def under_way(self) -> tuple[str, ...]:
+        """The services that an operation is under way on."""
+        return tuple(self._under_way.values())
+
     def action_leave(self) -> None:
         """End; twice while an operation is under way, for nobody would see its end."""
         if self._under_way and not self._leaving:
             self._leaving = True
             names = ", ".join(self._under_way.values())
-            words = (
-                f"an operation on {names} is under way, and ends with this console: q again leaves it open on record"
-            )
+            words = f"an operation on {names} is under way and goes on without this console: q again leaves"
             self.notify(words, severity="warning", markup=False)
             return
         self.exit(0)

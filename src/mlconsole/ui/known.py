@@ -22,7 +22,6 @@ class Known:
         self.rows: dict[str, protocol.FleetRow] = {}
         self.pods = 0
         self.complete = False
-        self.heard_fleet = False
         self._forget_service()
 
     def _forget_service(self) -> None:
@@ -41,7 +40,7 @@ class Known:
         return True
 
     def leave(self) -> None:
-        """Another place, or another engine: nothing of before counts."""
+        """Another place: nothing of before counts."""
         self.selected = ""
         self._forget_fleet()
 
@@ -86,4 +85,4 @@ class Known:
             self.rows[row.service.key] = row
         for key in message.removed:
             self.rows.pop(key, None)
-        self.pods, self.complete, self.heard_fleet = message.pods, message.complete, True
+        self.pods, self.complete = message.pods, message.complete

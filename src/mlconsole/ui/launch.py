@@ -38,7 +38,7 @@ def run(options: Mapping[str, object]) -> int:
         return 2
     path = _log_to_file(log_path(os.environ))
     for attempt in range(RESTARTS):
-        started = time.monotonic()
+        started, app = time.monotonic(), None
         engine = spawn(options, path)
         try:
             look = load(options, os.environ).settings.ui
@@ -53,12 +53,22 @@ def run(options: Mapping[str, object]) -> int:
             logging.getLogger(__name__).exception("the console could not be opened")
             return _ended(path)
         finally:
-            engine.stop()
+            _end(engine, app)
         if not app.crashed:
             return code or 0
         if time.monotonic() - started < LIVED:
             break
     return _ended(path)
+
+
+def _end(engine: EngineProcess, app: Console | None) -> None:
+    """End the engine; one that carries out an operation ends when that has ended."""
+    if app is None or not app.under_way:
+        engine.stop()
+        return
+    engine.leave()
+    for service in app.under_way:
+        sys.stderr.write(f"the operation on {service} goes on; `mlconsole status {service}` tells how it ended\n")
 
 
 def _open(engine: EngineProcess, options: Mapping[str, object], look: Ui, path: Path) -> Console:

@@ -8,6 +8,7 @@ from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import fleet
+from mlconsole.ui.render.figures import fresh
 from mlconsole.ui.render.header import TROUBLE
 from mlconsole.ui.spans import Line, Slot, wrapped
 from mlconsole.ui.widgets.table import Row, Table
@@ -22,7 +23,7 @@ class FleetPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._made: dict[str, tuple[FleetRow, tuple[bool, str], Row]] = {}
+        self._made: dict[str, tuple[FleetRow, tuple[bool, bool, str], Row]] = {}
 
     def body(self) -> list[Widget]:
         """The table."""
@@ -45,10 +46,11 @@ class FleetPane(Pane):
         before, self._made = self._made, {}
         everywhere = not known.place.namespace
         for item in fleet.ordered(known.rows.values()):
-            lasting = fleet.lasting(item, now)
+            lasting, figures = fleet.lasting(item, now), fresh(item.live, now)
+            told = (figures is None, everywhere, lasting)
             made = before.get(item.service.key)
-            if made is None or made[0] is not item or made[1] != (everywhere, lasting):
-                made = (item, (everywhere, lasting), fleet.row_of(item, everywhere, lasting))
+            if made is None or made[0] is not item or made[1] != told:
+                made = (item, told, fleet.row_of(item, figures, everywhere, lasting))
             self._made[item.service.key] = made
         return [made[2] for made in self._made.values()]
 

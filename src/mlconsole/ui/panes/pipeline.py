@@ -29,4 +29,4 @@ class PipelinePane(Pane):
         words = "no run is known for this service" if found else ""
         rows = pipeline.rows(found.runs, now) if found else []
         self.query_one(Table).show(rows, wrapped(words, width, Slot.DIM))
-        self.tell(known, now)
+        self.tell(known, now, problem=found.problem if found else "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from textual.widget import Widget
 
 from mlconsole.domain.sources import Condition
@@ -21,17 +19,12 @@ class RegistryPane(Pane):
     NAME = "Registry"
     SOURCES = ("mlflow",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: Known | None = None
-
     def body(self) -> list[Widget]:
         """The table."""
         return [Table(registry.COLUMNS, header=False)]
 
     def show(self, known: Known, now: float) -> None:
         """One row a version."""
-        self._known = known
         found = known.registry
         model = found.model if found else None
         rows = registry.rows(model, known.service, now) if model else []
@@ -58,9 +51,3 @@ class RegistryPane(Pane):
             said = f"the registry has: {names}; name this service's model in mlconsole.toml"
             return wrapped(said, width, Slot.DIM)
         return []
-
-    def page(self, version: str, width: int) -> list[Line]:
-        """Everything about one version, or nothing."""
-        model = self._known.registry.model if self._known and self._known.registry else None
-        found = model.find(version) if model else None
-        return registry.details(model, found, width, time.time()) if model and found else []

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from mlconsole.domain.chain import Link, first_broken
 from mlconsole.domain.history import Outcome, Record
 from mlconsole.domain.plans import Verdict
-from mlconsole.domain.services import Color, ModelService, PodState, Shape
+from mlconsole.domain.services import Color, ModelService, Shape
 from mlconsole.engine.protocol import Detail, EventLine
 from mlconsole.ui.render import words
-from mlconsole.ui.render.header import glance
+from mlconsole.ui.render.figures import of
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, joined, line, wrapped
 
 VERDICTS = {
@@ -56,7 +56,7 @@ def _color(service: ModelService, color: Color, detail: Detail, now: float, widt
         line(Span(color.release.label, Slot.STRONG)),
         line(Span(f"{color.ready}/{color.wish} ready", Slot.WARN if short else Slot.PLAIN)),
         _since(color, now),
-        _figures(detail, color),
+        _figures(detail, color, now),
         line(Span(scaler, Slot.DIM)),
         line(Span(color.release.image, Slot.DIM)),
     ]
@@ -71,8 +71,8 @@ def _since(color: Color, now: float) -> Line:
     return line(Span(f"for {words.rough_age(now - since)}", Slot.DIM)) if since and now - since >= 10 else EMPTY
 
 
-def _figures(detail: Detail, color: Color) -> Line:
-    found = glance(detail.glances, color.name)
+def _figures(detail: Detail, color: Color, now: float) -> Line:
+    found = of(detail.glances, color.name, now)
     if found is None or not found.requests_per_second:
         return EMPTY
     return line(f"{words.rate(found.requests_per_second)}  p95 {words.latency(found.p95)}")
@@ -134,22 +134,6 @@ def _event(item: EventLine, now: float) -> Line:
             line(Span(f"{words.rough_age(now - item.at):<8} ", Slot.DIM), Span(f"{item.reason}{times}", slot)),
             line(Span(item.object, Slot.DIM)),
             line(item.message),
-        ]
-    )
-
-
-def pod(item: PodState, now: float) -> Line:
-    """One pod in a line."""
-    word, slot = ("ready", Slot.GOOD) if item.ready else (item.reason or item.phase, Slot.WARN)
-    if item.terminating:
-        word, slot = "ending", Slot.DIM
-    restarts = f"{item.restarts} restarts" if item.restarts else ""
-    return joined(
-        [
-            line(Span(f"{'●' if item.ready else '◌'} ", slot), item.name),
-            line(Span(word, slot)),
-            line(Span(restarts, Slot.WARN)),
-            line(Span(words.rough_age(now - item.started_at) if item.started_at else "", Slot.DIM)),
         ]
     )
 

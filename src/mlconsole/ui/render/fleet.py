@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mlconsole.domain.health import ORDER
 from mlconsole.domain.services import Health, Shape
+from mlconsole.domain.telemetry import Glance
 from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.render import words
 from mlconsole.ui.spans import Line, Slot, Span, hue, line
@@ -42,10 +43,10 @@ def glyph(health: Health) -> Span:
     return Span(GLYPHS[health], SLOTS[health])
 
 
-def row_of(row: FleetRow, all_namespaces: bool, lasting: str) -> Row:
-    """The row of a service."""
+def row_of(row: FleetRow, figures: Glance | None, all_namespaces: bool, lasting: str) -> Row:
+    """The row of a service with its figures, None where they are not known now."""
     service = row.service
-    live, figures = service.live_color, row.live
+    live = service.live_color
     ready = f"{live.ready}/{live.wish}" if live else words.UNKNOWN
     short = live is not None and live.ready < live.wish
     cells: tuple[Line, ...] = (

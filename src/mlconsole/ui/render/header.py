@@ -6,10 +6,10 @@ from mlconsole.domain.drift import DriftVerdict
 from mlconsole.domain.health import FEW_REQUESTS
 from mlconsole.domain.services import Color, Health, ModelService, Shape
 from mlconsole.domain.sources import Condition, SourceState
-from mlconsole.domain.telemetry import Glance
 from mlconsole.engine.protocol import Detail
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import words
+from mlconsole.ui.render.figures import of
 from mlconsole.ui.render.fleet import SLOTS, glyph
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, joined, line, sides, width_of
 
@@ -71,7 +71,7 @@ def source(state: SourceState, now: float) -> Line:
     return line(Span(f"{state.name} ", Slot.DIM), Span(word + told, slot))
 
 
-def service(known: Known, width: int) -> Line:
+def service(known: Known, now: float, width: int) -> Line:
     """The selected service in one line."""
     detail, row = known.detail, known.rows.get(known.selected)
     found = known.service
@@ -85,7 +85,7 @@ def service(known: Known, width: int) -> Line:
     parts += [_color(found, color, live=True) for color in (found.live_color,) if color]
     parts += [_color(found, color, live=False) for color in (found.idle_color,) if color]
     if detail:
-        parts += _figures(detail)
+        parts += _figures(detail, now)
     parts.append(_drift(known))
     return fit(joined(parts, " · "), width)
 
@@ -106,9 +106,9 @@ def _color(found: ModelService, color: Color, live: bool) -> Line:
     return line(word, name, f" {color.release.label} {color.ready}/{color.wish}")
 
 
-def _figures(detail: Detail) -> list[Line]:
+def _figures(detail: Detail, now: float) -> list[Line]:
     live = detail.service.live_color
-    figures = glance(detail.glances, live.name if live else "")
+    figures = of(detail.glances, live.name if live else "", now)
     if figures is None or figures.requests_per_second is None:
         return [line(Span("no figures", Slot.DIM))]
     few = figures.samples < FEW_REQUESTS
@@ -117,11 +117,6 @@ def _figures(detail: Detail) -> list[Line]:
         line(Span("errors ", Slot.DIM), words.share(figures.error_share), Span(" of few", Slot.DIM) if few else ""),
         line(words.rate(figures.requests_per_second)),
     ]
-
-
-def glance(glances: tuple[Glance, ...], color: str) -> Glance | None:
-    """The figures of one colour."""
-    return next((item for item in glances if item.color == color), None)
 
 
 def _drift(known: Known) -> Line:

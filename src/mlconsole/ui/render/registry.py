@@ -47,7 +47,7 @@ def _row(version: ModelVersion, metric: str, reference: float | None, service: M
     score = _score(version, metric)
     delta = EMPTY
     if score is not None and reference is not None and score != reference:
-        delta = line(Span(f"{score - reference:+.3f}".replace("0.", ".", 1), Slot.DIM))
+        delta = line(Span(words.difference(score - reference), Slot.DIM))
     serves = _serves(version, service)
     stage = line(Span(version.stage.lower(), Slot.DIM)) if version.stage else EMPTY
     aliases = line(*_between([Span(f"@{alias}", Slot.MARK) for alias in version.aliases]))

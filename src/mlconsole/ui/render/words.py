@@ -80,6 +80,12 @@ def metric(value: float | None) -> str:
     return f"{value:.4g}"
 
 
+def difference(value: float) -> str:
+    """The difference of two metrics: `+.004`, `-12.4`."""
+    sign = "-" if value < 0 else "+"
+    return sign + metric(abs(value))
+
+
 def clock(at: float) -> str:
     """`14:03:22Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%SZ") if at else UNKNOWN
@@ -96,8 +102,3 @@ def short_stamp(at: float, now: float) -> str:
 def stamp(at: float) -> str:
     """`2026-01-31 14:03Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%MZ") if at else UNKNOWN
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 pod`, `3 pods`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -88,6 +88,12 @@ class LogPage(ModalScreen[None]):
             self._show()
             self.call_after_refresh(self.query_one("#log-body").scroll_end, animate=False)
 
+    def lost(self) -> None:
+        """The engine is gone, and the answer with it."""
+        if self._log is None:
+            self._log = protocol.Log(self._pod, (), "the engine ended: l reads it again")
+            self._show()
+
     def on_resize(self) -> None:
         """Another width."""
         self.call_after_refresh(self._show)

@@ -155,7 +155,7 @@ class MainScreen(Screen[None]):
         width = max(1, self.size.width - 2)
         lines = [
             header.place(self._known, now, width),
-            header.service(self._known, width),
+            header.service(self._known, now, width),
             header.meter(self._known, now, width),
         ]
         self.query_one("#header", Lines).show(lines[:1] if self.size.height < 8 else lines)

@@ -117,9 +117,9 @@ class OperationScreen(ModalScreen[None]):
 
     def lost(self) -> None:
         """The engine is gone: what it was doing is not known here any more."""
-        if self._ended or (self._planned is None and not self._confirmed):
+        if self._ended:
             return
-        words = "the engine ended: nothing was sent"
+        words = "the engine ended before anything was sent: close this and plan again"
         if self._confirmed:
             words = "the engine ended: what was done is not known; a (audit) and kubectl tell"
         self._refused = protocol.Refused(self._intent.request, self._intent.service, words)
@@ -215,7 +215,7 @@ class OperationScreen(ModalScreen[None]):
 
     def action_back(self) -> None:
         """No; or close, once it has ended. While it is under way the page may be left: it goes on."""
-        if self._planned is not None and not self._confirmed:
+        if not self.under_way:
             self._send(protocol.Discard(self._intent.request))
         if self.under_way:
             words = f"{self._intent.kind} of {self._intent.service} goes on; a notice tells how it ends"
