@@ -10,12 +10,12 @@ import time
 import psutil
 
 from mlconsole.config import Registry
-from mlconsole.domain.registry import ModelVersion, RegisteredModel, Run
+from mlconsole.domain.registry import Field, ModelVersion, RegisteredModel, Run
 from mlconsole.domain.sources import Condition
 from mlconsole.engine.offload import Offload
-from mlconsole.registry.feed import RegistryFeed
+from mlconsole.registry.feed import KEPT, RegistryFeed
 from mlconsole.registry.reader import Answer, read
-from mlconsole.registry.signature import read_signature
+from mlconsole.registry.signature import Signature, read_signature
 
 from .conftest import DEADLINE, MODEL
 
@@ -132,6 +132,63 @@ async def test_an_artifact_store_that_hangs_is_asked_once_and_the_registry_goes_
     assert lane.asked.count(read_signature) == 1
     assert feed.state.condition is Condition.LIVE
     assert feed.model(MODEL)[0].find("3")
+
+
+class ManyModels:
+    """A lane whose registry has every model that it is asked for, and signs all of them."""
+
+    def lane(self, _):
+        return self
+
+    async def run(self, function, *args, timeout):
+        if function is read_signature:
+            return Signature(inputs=(Field("amount", "double"),))
+        wanted = args[1]
+        models = {name: RegisteredModel(name, versions=(ModelVersion(name, "1", run=Run("1")),)) for name in wanted}
+        return Answer(tuple(models), models)
+
+
+async def test_more_models_than_are_kept_are_all_there_while_they_are_watched():
+    changed = asyncio.Event()
+    feed = RegistryFeed(Registry("sqlite:///x", refresh=0.1), ManyModels(), changed.set)
+    names = [f"model-{number}" for number in range(KEPT + 10)]
+    for name in names:
+        feed.watch(name)
+    feed.start()
+    async with asyncio.timeout(DEADLINE):
+        while not all((model := feed.model(name)[0]) and model.find("1").inputs for name in names):
+            await changed.wait()
+            changed.clear()
+        feed._watched = dict.fromkeys(names, (float("-inf"), ()))  # asked for long ago
+        feed.watch("another")
+        while feed.model("another")[0] is None:
+            await changed.wait()
+            changed.clear()
+    await feed.stop()
+    assert sum(feed.model(name)[0] is not None for name in [*names, "another"]) == KEPT
+    assert feed.model(names[-1])[0] is not None
+
+
+async def test_a_feed_that_broke_says_so_in_the_log_and_goes_on(monkeypatch, caplog):
+    changed, broken = asyncio.Event(), []
+
+    def wake():
+        changed.set()
+        if not broken:
+            broken.append(True)
+            raise RuntimeError("broken once")
+
+    monkeypatch.setattr("mlconsole.registry.feed.RESTART_SECONDS", 0.0)
+    feed = RegistryFeed(Registry("sqlite:///x", refresh=0.1), ManyModels(), wake)
+    feed.start()
+    async with asyncio.timeout(DEADLINE):
+        await changed.wait()
+        contact = feed.state.last_contact
+        while feed.state.last_contact <= contact:
+            changed.clear()
+            await changed.wait()
+    await feed.stop()
+    assert "broken once" in caplog.text
 
 
 async def test_data_past_its_limit_is_stale(sqlite_uri, watching):

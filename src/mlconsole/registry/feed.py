@@ -34,7 +34,8 @@ LONGEST_PAUSE = 30.0
 WATCHED = 120.0
 """Seconds that a model is read for after the last time somebody asked."""
 KEPT = 50
-"""Models kept."""
+"""Models kept of former answers; those of the last one are all there."""
+RESTART_SECONDS = 5.0
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -89,7 +90,7 @@ class RegistryFeed:
     def start(self) -> None:
         """Begin to read, if there is a registry."""
         if self._uri and self._task is None:
-            self._task = asyncio.create_task(self._run(), name="registry feed")
+            self._task = asyncio.create_task(self._living(), name="registry feed")
 
     async def stop(self) -> None:
         """End."""
@@ -137,6 +138,15 @@ class RegistryFeed:
 
     # ---- the loop
 
+    async def _living(self) -> None:
+        """Run the loop; what breaks it is in the log, and it begins again."""
+        while True:
+            try:
+                await self._run()
+            except Exception:
+                log.exception("the registry's feed failed")
+            await asyncio.sleep(RESTART_SECONDS)
+
     async def _run(self) -> None:
         while True:
             self._kick.clear()
@@ -173,11 +183,9 @@ class RegistryFeed:
 
     def _take(self, answer: Answer) -> None:
         fresh = {*answer.models, *answer.problems}
-        kept = {name: model for name, model in self._answer.models.items() if name not in fresh}
-        models = {**kept, **answer.models}
-        for name in list(models)[: max(0, len(models) - KEPT)]:
-            del models[name]
-        self._answer = Answer(answer.names, models, answer.problems)
+        kept = [(name, model) for name, model in self._answer.models.items() if name not in fresh]
+        surplus = max(0, len(kept) + len(answer.models) - KEPT)
+        self._answer = Answer(answer.names, {**dict(kept[surplus:]), **answer.models}, answer.problems)
         for name in answer.models:
             self._sign(name)
         now = time.time()
