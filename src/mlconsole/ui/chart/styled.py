@@ -46,7 +46,7 @@ class Styled(Struct, frozen=True):
     @property
     def heading(self) -> str:
         """What the legend groups it under."""
-        return self.group or self.series.color
+        return self.group or self.series.color or "live"
 
 
 def slot_index(slot: str) -> int:

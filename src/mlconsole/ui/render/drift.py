@@ -34,7 +34,7 @@ def _row(item: FeatureDrift, live: bool) -> Row:
     word, slot = VERDICTS[item.verdict]
     cells: tuple[Line, ...] = (
         line(item.feature),
-        line(Span(f"{'●' if live else '○'} {item.color}", hue(item.color, live))),
+        line(Span(f"{'●' if live else '○'} {item.color or 'live'}", hue(item.color, live))),
         line(_figure(item.psi)),
         line(_figure(item.ks)),
         line(Span(_rough(item.n), Slot.DIM)),

@@ -7,7 +7,7 @@ from mlconsole.domain.plans import Gate, Plan, Verdict
 from mlconsole.engine.protocol import Progress
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, joined, line, wrapped
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, joined, line, width_of, wrapped
 
 LABEL = 10
 
@@ -96,12 +96,17 @@ def _gate(gate: Gate, waived: bool, first: bool, width: int) -> list[Line]:
         notes.append("informs only")
     elif gate.stops:
         notes.append("stops this; w waives it with a reason" if gate.waivable else "stops this; cannot be waived")
-    parts = [
-        line(VERDICTS[gate.verdict], f" {gate.name}", said),
-        line(gate.value, Span(f", needed {gate.limit}" if gate.limit else "", Slot.DIM)),
-        line(Span("; ".join(notes), Slot.WARN)),
-    ]
-    found = [_fact("gates" if first else "", joined(parts))]
+    head = joined(
+        [
+            line(VERDICTS[gate.verdict], f" {gate.name}", said),
+            line(gate.value, Span(f", needed {gate.limit}" if gate.limit else "", Slot.DIM)),
+        ]
+    )
+    note = line(Span("; ".join(notes), Slot.WARN))
+    whole = joined([head, note])
+    # What decides is never cut off: it has a line of its own where there is no room beside the figures.
+    rows = [whole] if width_of(whole) <= width - LABEL else [head, line("  ", *note)]
+    found = [_fact("gates" if first and not index else "", row) for index, row in enumerate(rows)]
     if gate.evidence:
         age = f", {words.age(gate.age)} old" if gate.age >= 1 else ""
         found += [_fact("", line("  ", *piece)) for piece in _wrap(gate.evidence + age, width - 2, Slot.DIM)]

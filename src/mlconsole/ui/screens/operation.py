@@ -24,6 +24,8 @@ from mlconsole.ui.spans import Line, Slot, Span, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
 
 Send = Callable[[protocol.Intent], None]
+LOW = 18
+"""Lines of a terminal under which the dialog takes all of them."""
 
 
 class OperationScreen(ModalScreen[None]):
@@ -246,6 +248,16 @@ class OperationScreen(ModalScreen[None]):
         problem = self.query_one("#plan-problem", Lines)
         problem.show(wrapped(self._problem, width, Slot.BAD, 2) if self._problem and not self._ended else [])
         self.query_one("#plan-keys", Lines).show([self._keys()])
+        self._keep_buttons(problem.get_content_height(None, None, width))
+
+    def _keep_buttons(self, problem: int) -> None:
+        """A plan longer than the screen scrolls; what is asked and the buttons stay in sight."""
+        low = self.size.height < LOW
+        self.set_class(low, "-low")
+        fields = sum(field.display for field in self.query(Input))
+        frame = self.size.height if low else self.size.height * 96 // 100
+        rest = 2 + problem + fields + (1 if low else 2)
+        self.query_one("#plan-body").styles.max_height = max(1, frame - rest)
 
     def _keys(self) -> Line:
         if self._ended:

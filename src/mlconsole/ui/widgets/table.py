@@ -156,6 +156,8 @@ class Table(ScrollView, can_focus=True):
             self.refresh()
         else:
             self._refresh_changed(before)
+        if moved:
+            self._reveal()
         if key != self.key:
             self._tell()
 
