@@ -14,6 +14,7 @@ class OneTable(App):
     def __init__(self):
         super().__init__()
         self.told = []
+        self.chosen = []
 
     def get_theme_variable_defaults(self):
         return {"green": "#00ff00", "blue": "#0000ff", "frame": "#333333"}
@@ -23,6 +24,9 @@ class OneTable(App):
 
     def on_table_highlighted(self, event):
         self.told.append(event.key)
+
+    def on_table_chosen(self, event):
+        self.chosen.append(event.key)
 
 
 def rows(*names):
@@ -100,15 +104,13 @@ async def test_the_filter_shows_rows_with_every_word(app):
 
 
 async def test_a_click_puts_the_cursor_there_and_a_second_one_chooses(app):
-    chosen = []
-    app.on_table_chosen = lambda event: chosen.append(event.key)
     app.table.show(rows("a", "b", "c"))
     await app.pilot.pause()
     await app.pilot.click(Table, offset=(3, 2))
     assert app.table.key == "b"
     await app.pilot.click(Table, offset=(3, 2))
     await app.pilot.pause()
-    assert chosen == ["b"]
+    assert app.chosen == ["b"]
 
 
 def test_a_row_is_plain_text_for_the_filter():
