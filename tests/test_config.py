@@ -133,3 +133,11 @@ def test_seconds(text, value):
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="is no duration"):
         seconds(text)
+
+
+def test_an_environments_own_prometheus_wins(file):
+    text = '[metrics]\nprometheus_url = "http://all"\n[environments.eu]\ncontexts = ["*-eu"]\nprometheus_url = "http://eu"\n'
+    settings = file(text).settings
+    assert settings.prometheus_url("prod-eu", "ml") == "http://eu"
+    assert settings.prometheus_url("prod-us", "ml") == "http://all"
+    assert Settings().prometheus_url("prod-eu", "ml") == ""

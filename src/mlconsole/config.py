@@ -70,7 +70,7 @@ class Metrics(_Table, frozen=True):
     """Where figures come from."""
 
     prometheus_url: str | None = None
-    """Default: PROMETHEUS_URL."""
+    """Default: PROMETHEUS_URL. Of the context that the console starts with, and of no other."""
     refresh: Pause = 5.0
     scrape: bool = True
     """Scrape the pods through the API server where there is no Prometheus."""
@@ -138,6 +138,8 @@ class Environment(_Table, frozen=True):
     production: bool = False
     read_only: bool = False
     require_reason: bool = False
+    prometheus_url: str | None = None
+    """The Prometheus of these places, rather than `metrics.prometheus_url`."""
 
 
 class Ui(_Table, frozen=True):
@@ -165,6 +167,10 @@ class Settings(_Table, frozen=True):
     def service(self, namespace: str, name: str) -> ServiceSettings:
         """The settings of one service."""
         return self.services.get(f"{namespace}/{name}") or self.services.get(name) or self.defaults
+
+    def prometheus_url(self, context: str, namespace: str) -> str:
+        """The Prometheus of a place in the context that was started with; empty where there is none."""
+        return self.environment(context, namespace).prometheus_url or self.metrics.prometheus_url or ""
 
     def environment(self, context: str, namespace: str) -> Environment:
         """The first environment that a place belongs to; a nameless one without rules where there is none."""

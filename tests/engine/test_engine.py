@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from mlconsole.config import Cluster as Place
-from mlconsole.config import Metrics
+from mlconsole.config import Environment, Metrics
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.demo.apiserver.server import serve
 from mlconsole.domain.history import Outcome
@@ -165,6 +165,38 @@ async def test_another_place_can_be_gone_to_while_this_one_is_down(good, start, 
     await ui.wait(protocol.Sources, lambda sources: sources.states[0].condition is Condition.LIVE)
     await clusters.until(lambda: "ml/fraud" in ui.fleet)
     assert ui.last(protocol.Place).context == "demo"
+
+
+async def test_a_prometheus_is_not_asked_about_another_context(good, start, tmp_path):
+    """Services of two clusters may bear the same names: one's figures are not shown as the other's."""
+    text = good.cluster.server.kubeconfig()
+    for name in ("other", "third"):
+        (tmp_path / name).write_text(text.replace("demo", name))
+    files = ":".join([str(good.cluster.kubeconfig), str(tmp_path / "other"), str(tmp_path / "third")])
+    ui = await start(
+        replace(
+            settings_of(good),
+            cluster=Place(kubeconfig=files, namespace="ml"),
+            metrics=Metrics(prometheus_url="http://127.0.0.1:9"),
+            environments={"third": Environment(contexts=("third",), prometheus_url="http://127.0.0.1:10")},
+        )
+    )
+
+    async def asked(name, words=""):
+        def is_so(sources):
+            state = sources.states[1]
+            return state.name == name and words in state.message + state.detail
+
+        return (await ui.wait(protocol.Sources, is_so)).states[1]
+
+    await asked("prom", "127.0.0.1:9")
+    await ui.send(protocol.ChangePlace("other", "ml"))
+    state = await asked("scrape", "prometheus_url is for context demo")
+    assert "[environments.NAME]" in state.hint
+    await ui.send(protocol.ChangePlace("third", "ml"))
+    await asked("prom", "127.0.0.1:10")
+    await ui.send(protocol.ChangePlace("demo", ""))
+    await asked("prom", "127.0.0.1:9")
 
 
 async def test_a_plan_of_one_place_is_not_carried_out_from_another(good, ui):

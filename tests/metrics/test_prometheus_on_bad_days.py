@@ -191,6 +191,26 @@ async def test_figures_reach_the_colours_that_they_are_of_and_no_others(stand_in
     assert asking.telemetry("ml/other") is None
 
 
+async def test_in_another_place_its_figures_are_gone_and_it_is_not_asked(stand_in, feed):
+    stand_in.answer = figures
+    asking = feed(prometheus_url=stand_in.url, scrape=False)
+    asking.fleet([SERVICE])
+    await until(lambda: asking.glances("ml/churn"))
+    asking.place("", "prometheus_url is for context demo")
+    assert asking.glances("ml/churn") == ()
+    asking.fleet([SERVICE])
+    assert asking.glances("ml/churn") == ()
+    assert (asking.state.condition, asking.state.message) == (
+        Condition.OFF,
+        "prometheus_url is for context demo, and scraping is off",
+    )
+    asking.place(stand_in.url)
+    assert asking.glances("ml/churn") == ()
+    asking.fleet([SERVICE])
+    await until(lambda: asking.glances("ml/churn"))
+    assert asking.state.message == ""
+
+
 async def test_it_recovers_without_a_restart(stand_in, feed):
     stand_in.answer = figures
     stand_in.error = (503, "no", "text/plain")
@@ -281,7 +301,7 @@ async def test_another_cluster_starts_from_nothing(stand_in, feed):
     asking.fleet([SERVICE])
     asking.select(SERVICE)
     await until(lambda: asking.drift("ml/churn") and asking.glances("ml/churn"))
-    asking.forget()
+    asking.place(stand_in.url)
     assert asking.glances("ml/churn") == ()
     assert asking.telemetry("ml/churn") is None
     assert asking.drift("ml/churn") is None

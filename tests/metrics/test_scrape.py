@@ -189,7 +189,7 @@ async def test_another_cluster_starts_from_nothing(pods, feed):
     scraping.fleet([SERVICE])
     scraping.select(SERVICE)
     await until(lambda: scraping.glances(KEY) and scraping.drift(KEY))
-    scraping.forget()
+    scraping.place("")
     assert scraping.glances(KEY) == ()
     assert scraping.telemetry(KEY) is None
     assert scraping.drift(KEY) is None

@@ -155,6 +155,7 @@ def _environments(found: Found) -> str:
         "# production = true",
         "# require_reason = true",
         "# read_only = false",
+        '# prometheus_url = "http://prometheus.example:9090"  # of these places, rather than that of [metrics]',
     ]
     return "\n".join(lines) + "\n"
 

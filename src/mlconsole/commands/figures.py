@@ -38,7 +38,8 @@ async def ask(connection: Connection, settings: Settings, services: Sequence[Mod
     """The figures of `services`, as many as come in time. Never raises for what a source answers."""
     if not wanted:
         return Figures("not asked: --figures does")
-    if not settings.metrics.prometheus_url and not settings.metrics.scrape:
+    url = settings.prometheus_url(connection.identity.context, connection.namespace)
+    if not url and not settings.metrics.scrape:
         return Figures("no source: set metrics.prometheus_url or metrics.scrape")
     changed = asyncio.Event()
     offload = Offload()
@@ -50,6 +51,7 @@ async def ask(connection: Connection, settings: Settings, services: Sequence[Mod
         return reply.body
 
     feed = MetricsFeed(settings, offload, fetch, lambda _: changed.set())
+    feed.place(url)
     feed.start()
     try:
         feed.fleet(services)

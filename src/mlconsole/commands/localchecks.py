@@ -14,7 +14,8 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from mlconsole.cluster.errors import redact
+from mlconsole.cluster.connection import contexts
+from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.commands.crash import log_path
 from mlconsole.commands.findings import Finding, State
 from mlconsole.config import Settings, default_path
@@ -30,8 +31,8 @@ MOST = 2**20
 
 
 async def metrics(settings: Settings, offload: Offload) -> list[Finding]:
-    """Whether Prometheus answers a query."""
-    url = settings.metrics.prometheus_url
+    """Whether the Prometheus of the place that is looked at answers a query."""
+    url = settings.prometheus_url(*_place(settings))
     if not url:
         words = "figures are scraped from the pods" if settings.metrics.scrape else "no figures"
         hint = "PROMETHEUS_URL, or metrics.prometheus_url"
@@ -46,6 +47,18 @@ async def metrics(settings: Settings, offload: Offload) -> list[Finding]:
         return [Finding("Prometheus", State.FAIL, redact(reply.failure.why), reply.failure.hint)]
     targets = f"{reply.rows[0].values[0]:.0f} targets" if reply.rows else "no targets"
     return [Finding("Prometheus", State.OK if reply.rows else State.WARN, f"{prometheus.address(url)}, {targets}")]
+
+
+def _place(settings: Settings) -> tuple[str, str]:
+    """The context and the namespace, by the settings and the kubeconfig alone: the cluster may not answer."""
+    here = settings.cluster
+    try:
+        known = contexts(here.kubeconfig)
+    except ClusterError:
+        known = []  # what is wrong with it is told of the cluster
+    found = next((item for item in known if item.name == here.context or (not here.context and item.current)), None)
+    namespace = here.namespace or (found.namespace if found else "") or "default"
+    return here.context or (found.name if found else ""), "" if here.all_namespaces else namespace
 
 
 async def registry(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

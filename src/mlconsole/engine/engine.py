@@ -185,7 +185,12 @@ class Engine:
         self._scope_task = asyncio.create_task(scope.run())
         self._scope_task.add_done_callback(self._scope_ended)
         self._context, self._namespace = context, namespace
-        self._feeds.place_changed()
+        self._enter(self._places.place(scope, context, namespace, ()))
+
+    def _enter(self, place: protocol.Place) -> None:
+        """Let the feeds look at a place: when it was chosen, and when more is known of where it is."""
+        home = self._context == self._settings.cluster.context
+        self._feeds.place_changed(place.context, place.namespace, home=home)
 
     def _scope_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
@@ -235,7 +240,11 @@ class Engine:
         if scope is None:
             return
         seen = {item.namespace for item in self._services().values()}
-        await self._publish_changed(self._places.place(scope, self._context, self._namespace, seen))
+        place = self._places.place(scope, self._context, self._namespace, seen)
+        if not self._feeds.is_at(place.context, place.namespace):
+            self._enter(place)
+            self._feeds.services_changed(list(self._services().values()), self._service())
+        await self._publish_changed(place)
         await self._publish_sources(protocol.Sources((scope.state, *self._feed_states())))
         if scope.cache is not None:
             await self._publish_fleet(scope)

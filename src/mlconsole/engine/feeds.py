@@ -25,8 +25,12 @@ class Feeds:
     """Starts, steers and asks the feeds. `wake` is called after every change."""
 
     def __init__(self, settings: Settings, wake: Callable[[], None], scope: Callable[[], Scope | None]) -> None:
+        self._settings = settings
         self._wake = wake
         self._scope = scope
+        self._place = ("", "")
+        self._home = ""
+        """The context that the console was started with, once it is known."""
         self._touched: set[str] = set()
         self._offload = Offload()
         self._registry = RegistryFeed(settings.registry, self._offload, wake)
@@ -58,10 +62,21 @@ class Feeds:
 
     # ---- what is looked at
 
-    def place_changed(self) -> None:
-        """Another context: nothing of the one before counts."""
+    def place_changed(self, context: str, namespace: str, *, home: bool) -> None:
+        """Another place: nothing of the one before counts. `home` for that which the console was started for."""
         self._touched.clear()
-        self._metrics.forget()
+        self._place = (context, namespace)
+        if home and not self._home:
+            self._home = context
+        url, elsewhere = self._settings.prometheus_url(context, namespace), ""
+        own = self._settings.environment(context, namespace).prometheus_url
+        if url and not own and not (context == self._home if self._home else home):
+            url, elsewhere = "", f"prometheus_url is for context {self._home or 'that it was started with'}"
+        self._metrics.place(url, elsewhere)
+
+    def is_at(self, context: str, namespace: str) -> bool:
+        """Whether this is the place that was looked at last."""
+        return (context, namespace) == self._place
 
     def select(self, service: ModelService | None) -> None:
         """The service whose panels are on the screen."""

@@ -1,6 +1,7 @@
 """Figures of the fleet, from Prometheus where one is configured, else from the pods themselves.
 
 A Prometheus that is down is said to be down, and the pods are scraped until it is back, if `metrics.scrape` allows it.
+A Prometheus knows one cluster: services of another may bear the same names, and its figures must not pass for theirs.
 """
 
 from __future__ import annotations
@@ -29,8 +30,16 @@ class MetricsFeed:
 
     def __init__(self, settings: Settings, offload: Worker, fetch: Fetch, changed: Callable[[str], None]) -> None:
         metrics = settings.metrics
+        self._settings = settings
+        self._offload = offload
         self._changed = changed
-        self._observer = Observer(settings, offload, self._observed) if metrics.prometheus_url else None
+        self._url = metrics.prometheus_url or ""
+        self._elsewhere = ""
+        """Why no Prometheus is asked here though one is configured."""
+        self._range = metrics.range
+        self._started = False
+        self._observing: asyncio.Task[None] | None = None
+        self._observer = self._new_observer()
         self._scraper = Scraper(metrics.refresh, fetch, self._scraped) if metrics.scrape else None
         if self._scraper is not None:
             self._scraper.active = self._observer is None
@@ -39,9 +48,11 @@ class MetricsFeed:
 
     def start(self) -> None:
         """Begin to read."""
-        for source in (self._observer, self._scraper):
-            if source is not None:
-                self._keep_alive(source.run)
+        self._started = True
+        if self._observer is not None:
+            self._observing = self._keep_alive(self._observer.run)
+        if self._scraper is not None:
+            self._keep_alive(self._scraper.run)
 
     async def stop(self) -> None:
         """End every task."""
@@ -50,10 +61,11 @@ class MetricsFeed:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _keep_alive(self, life: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _keep_alive(self, life: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._living(life))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _living(self, life: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a source; what breaks it is in the log, and it begins again."""
@@ -73,12 +85,29 @@ class MetricsFeed:
         if self._scraper is not None:
             self._scraper.hurry()
 
-    def forget(self) -> None:
-        """Another cluster: drop everything."""
-        if self._observer is not None:
+    def place(self, url: str, elsewhere: str = "") -> None:
+        """Another place: drop everything. Its Prometheus is at `url`; empty if it has none, for the reason given."""
+        self._elsewhere = elsewhere
+        if url != self._url:
+            self._url = url
+            if self._observing is not None:
+                self._observing.cancel()
+            self._observer, self._observing = self._new_observer(), None
+            if self._observer is not None and self._started:
+                self._observing = self._keep_alive(self._observer.run)
+        elif self._observer is not None:
             self._observer.forget()
         if self._scraper is not None:
+            self._scraper.active = self._observer is None or self._observer.known_down
             self._scraper.forget()
+
+    def _new_observer(self) -> Observer | None:
+        if not self._url:
+            return None
+        metrics = replace(self._settings.metrics, prometheus_url=self._url, range=self._range)
+        observer = Observer(replace(self._settings, metrics=metrics), self._offload, self._observed)
+        observer.charting = self._charting
+        return observer
 
     def fleet(self, services: Sequence[ModelService]) -> None:
         """Every service there is."""
@@ -96,6 +125,7 @@ class MetricsFeed:
 
     def show_range(self, seconds: float) -> None:
         """How much time the panels show."""
+        self._range = seconds
         if self._observer is not None:
             self._observer.show_range(seconds)
         if self._scraper is not None:
@@ -143,10 +173,7 @@ class MetricsFeed:
     def state(self) -> SourceState:
         """How the figures come, and what is wrong if they do not."""
         if self._observer is None:
-            if self._scraper is not None:
-                return self._scraper.state
-            hint = "set metrics.prometheus_url (or PROMETHEUS_URL), or metrics.scrape = true"
-            return SourceState("prom", Condition.OFF, message="no Prometheus, and scraping is off", hint=hint)
+            return self._state_without()
         state = self._observer.state
         if self._observer.known_down and self._scraper is not None:
             scraped = self._scraper.state
@@ -154,6 +181,20 @@ class MetricsFeed:
             if scraped.condition in (Condition.DOWN, Condition.DENIED):
                 words = f"and the pods cannot be scraped: {scraped.message}"
             return replace(state, message=f"{state.message}; {words}")
+        return state
+
+    def _state_without(self) -> SourceState:
+        """The state where no Prometheus is asked, and why none is."""
+        hint = "set metrics.prometheus_url (or PROMETHEUS_URL), or metrics.scrape = true"
+        if self._elsewhere:
+            hint = "give this place its own: prometheus_url under [environments.NAME]"
+        if self._scraper is None:
+            words = f"{self._elsewhere or 'no Prometheus'}, and scraping is off"
+            return SourceState("prom", Condition.OFF, message=words, hint=hint)
+        state = self._scraper.state
+        if self._elsewhere:
+            message = "; ".join(filter(None, (state.message, self._elsewhere)))
+            return replace(state, message=message, hint=hint)
         return state
 
     # ---- what they say
