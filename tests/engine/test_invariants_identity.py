@@ -138,6 +138,25 @@ async def test_what_nobody_can_know_is_left_open(desk, monkeypatch):
     assert [item.outcome for item in await desk.records()] == [Outcome.OPEN]
 
 
+async def test_a_lost_write_stays_unknown_though_the_next_is_refused(desk, monkeypatch):
+    """The first one got no answer and may still land; the second is refused, and nothing answers since."""
+    monkeypatch.setattr(ledger, "CLOSE_SECONDS", 0.3)
+    monkeypatch.setattr(gateway, "WRITE_SECONDS", 0.3)
+    plan = await desk.plan()
+    refused = []
+
+    def refuse(method, path):
+        return patches(method, path) and not refused.append(path)
+
+    desk.cluster.faults.add(Failure(patches, delay=5.0))
+    desk.cluster.faults.add(Failure(refuse, status=403))
+    desk.cluster.faults.add(Failure(lambda m, p: bool(refused) and "/services/" in p, delay=5.0, times=99))
+    record = await desk.carry_out(plan)
+    assert record.outcome is Outcome.OPEN
+    assert "not known" in record.message
+    assert [item.outcome for item in await desk.records()] == [Outcome.OPEN]
+
+
 async def test_an_admission_that_refuses_is_quoted(desk):
     plan = await desk.plan()
     desk.cluster.faults.add(Failure(patches, status=422, times=99))

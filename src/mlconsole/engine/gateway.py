@@ -277,8 +277,11 @@ class Gateway:
                 seen_at = await self._fresh_enough(plan, consent, seen_at, report)
                 answer = await self._send(plan, report)
             except (PlanError, ClusterError) as error:
-                if lost and await self._applied(plan):
+                landed = await self._applied(plan) if lost else False
+                if landed:
                     return self._written(plan, report)
+                if landed is None:
+                    return False  # the first write may still land
                 if isinstance(error, Invalid):
                     await self._check_now(plan, consent)
                     raise PlanError(f"the API server refused the write: {error.message}", error.hint) from error
