@@ -314,3 +314,20 @@ async def test_an_operation_goes_on_when_the_console_is_left(console, cluster):
         assert await selector(cluster, "churn") == {"app": "churn", "slot": "green"}
     finally:
         await cluster.request("PATCH", path, {"spec": {"selector": before}}, "application/merge-patch+json")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15), (40, 10)])
+async def test_what_a_plan_asks_is_in_sight_in_a_small_terminal(console, at_home, monkeypatch, size):
+    config = at_home / "mlconsole.toml"
+    config.write_text('[cluster]\nnamespace = "ml"\n[environments.prod]\nproduction = true\nrequire_reason = true\n')
+    monkeypatch.setenv("MLCONSOLE_CONFIG", str(config))
+    async with console(size=size) as driver:
+        await driver.look_at("fraud-scorer")
+        await driver.press("s")
+        await driver.until("Switch fraud-scorer", "type the service's", "reason: it goes on", " No ")
+        await driver.press(*"wrong", "enter", "enter", "y")
+        await driver.until("production: type the service's", "wrong", " No ")
+        await driver.press(*["pagedown"] * 5)
+        await driver.until("takes", " No ")
+        await driver.press("escape")
+        await driver.until("Fleet", gone=("wrong",))

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from terminal import Program
+
 CRASH = """
 import sys
 from mlconsole.ui import launch
@@ -70,3 +72,16 @@ def test_without_a_terminal_it_says_what_works_without_one(tmp_path):
     )
     assert done.returncode == 2
     assert "mlconsole status" in done.stderr
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown", "ansi"])
+def test_a_terminal_that_is_said_to_be_dumb_is_painted_as_any_other(tmp_path, term):
+    folders = {"XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "none")}
+    program = Program([sys.executable, "-m", "mlconsole"], 70, 20, TERM=term, **folders)
+    try:
+        program.wait_for("k8s DOWN", 20)
+        assert "1 Fleet" in program.text
+        program.press("q")
+        assert program.wait(20) == 0
+    finally:
+        program.close()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import Slot, Span, fit, joined, line, plain, right, sides, width_of, wrapped
+from mlconsole.ui.spans import Slot, Span, fit, flowed, joined, line, plain, right, sides, width_of, wrapped
 from mlconsole.ui.widgets.columns import GAP, Column, widths
 from mlconsole.ui.widgets.lines import changed
 
@@ -125,3 +125,13 @@ def test_columns_give_way_in_their_order_and_one_takes_what_is_left():
 def test_figures_in_words(found, wanted):
     assert found == wanted
     assert cell_len(found) <= 12
+
+
+@given(st.lists(lines, max_size=5), st.integers(1, 40))
+def test_what_flows_on_is_cut_nowhere_and_breaks_between_its_parts(parts, width):
+    found = flowed(parts, width)
+    assert "".join("".join(map(plain, found)).split()) == "".join("".join(map(plain, parts)).split())
+    kept = [part for part in parts if part]
+    assert all(width_of(row) <= max(width, 2 + max(map(width_of, kept))) for row in found)
+    if kept and width_of(joined(kept)) <= width:
+        assert len(found) == 1

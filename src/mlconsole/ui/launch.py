@@ -76,7 +76,11 @@ def _open(engine: EngineProcess, options: Mapping[str, object], look: Ui, path: 
     from mlconsole.ui.ascii import without_utf8
 
     theme = look.theme or ""
-    if not (without_utf8(os.environ) if look.ascii is None else look.ascii):
+    plain = without_utf8(os.environ) if look.ascii is None else look.ascii
+    if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+        # Rich takes such a terminal for one of 80x25; at any other size Textual would lay out again and again.
+        os.environ["TERM"] = "ansi"
+    if not plain:
         return Console(engine, options, path, theme)
     from mlconsole.ui.driver import AsciiDriver
 

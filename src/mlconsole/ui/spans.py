@@ -82,6 +82,18 @@ def joined(parts: Iterable[Line], separator: str = "  ") -> Line:
     return tuple(spans)
 
 
+def flowed(parts: Iterable[Line], width: int) -> list[Line]:
+    """Lines one after the other like `joined`, each on a line of its own where there is no room beside the last."""
+    found: list[Line] = []
+    for part in parts:
+        beside = joined([found[-1], part]) if found else part
+        if found and width_of(beside) <= width:
+            found[-1] = beside
+        elif part:
+            found.append((Span("  "), *part) if found else part)
+    return found
+
+
 def fit(content: Line, width: int) -> Line:
     """A line cut or padded to exactly `width` cells; what was cut ends in an ellipsis."""
     if width <= 0:

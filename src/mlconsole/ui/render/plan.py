@@ -7,7 +7,7 @@ from mlconsole.domain.plans import Gate, Plan, Verdict
 from mlconsole.engine.protocol import Progress
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, joined, line, width_of, wrapped
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, flowed, hue, joined, line, wrapped
 
 LABEL = 10
 
@@ -96,16 +96,12 @@ def _gate(gate: Gate, waived: bool, first: bool, width: int) -> list[Line]:
         notes.append("informs only")
     elif gate.stops:
         notes.append("stops this; w waives it with a reason" if gate.waivable else "stops this; cannot be waived")
-    head = joined(
-        [
-            line(VERDICTS[gate.verdict], f" {gate.name}", said),
-            line(gate.value, Span(f", needed {gate.limit}" if gate.limit else "", Slot.DIM)),
-        ]
-    )
-    note = line(Span("; ".join(notes), Slot.WARN))
-    whole = joined([head, note])
-    # What decides is never cut off: it has a line of its own where there is no room beside the figures.
-    rows = [whole] if width_of(whole) <= width - LABEL else [head, line("  ", *note)]
+    parts = [
+        line(VERDICTS[gate.verdict], f" {gate.name}", said),
+        line(gate.value, Span(f", needed {gate.limit}" if gate.limit else "", Slot.DIM)),
+        line(Span("; ".join(notes), Slot.WARN)),
+    ]
+    rows = flowed(parts, width - LABEL)
     found = [_fact("gates" if first and not index else "", row) for index, row in enumerate(rows)]
     if gate.evidence:
         age = f", {words.age(gate.age)} old" if gate.age >= 1 else ""
