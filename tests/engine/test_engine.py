@@ -167,6 +167,60 @@ async def test_another_place_can_be_gone_to_while_this_one_is_down(good, start, 
     assert ui.last(protocol.Place).context == "demo"
 
 
+class Interrupted:
+    """A channel that does something in the middle of a publication."""
+
+    def __init__(self):
+        self.sent = []
+        self.then = None
+        self.gone = asyncio.Event()
+
+    async def send(self, message):
+        self.sent.append(message)
+        if self.then and isinstance(message, protocol.Sources):
+            then, self.then = self.then, None
+            then()
+
+    async def receive(self):
+        await self.gone.wait()
+
+    def close(self):
+        self.gone.set()
+
+
+async def test_a_place_that_is_left_while_a_message_is_sent_is_told_no_further(good, tmp_path):
+    channel = Interrupted()
+    engine = Engine(channel, settings_of(good), Journal(tmp_path / "audit.jsonl"))
+    life = asyncio.create_task(engine.run())
+    await clusters.until(lambda: any(isinstance(item, protocol.Fleet) and item.complete for item in channel.sent))
+
+    def leave():
+        channel.sent.clear()
+        engine._take(protocol.ChangePlace("demo", "elsewhere"))
+
+    channel.then = leave
+    await clusters.until(lambda: channel.then is None and channel.sent)
+    assert isinstance(channel.sent[0], protocol.Place)
+    assert channel.sent[0].namespace == "elsewhere"
+    channel.close()
+    await life
+
+
+async def test_rights_that_cannot_be_asked_for_are_not_asked_for_all_the_time(good, ui):
+    asked = []
+    reviews = Failure(
+        lambda m, p: p.endswith("/selfsubjectaccessreviews") and not asked.append(p), status=403, times=99
+    )
+    good.cluster.faults.add(reviews)
+    await ui.wait(protocol.Fleet, lambda fleet: fleet.complete)
+    await ui.send(protocol.Select("ml/fraud"))
+    for number in range(4):
+        note = {"metadata": {"annotations": {"mlconsole.io/model": f"fraud-{number}"}}}
+        await good.cluster.merge(f"{good.cluster.apps}/deployments/fraud-green", note)
+        await ui.wait(protocol.Detail, lambda detail, n=number: f"fraud-{n}" in str(detail.service))
+    assert len(asked) == 1
+
+
 async def test_a_prometheus_is_not_asked_about_another_context(good, start, tmp_path):
     """Services of two clusters may bear the same names: one's figures are not shown as the other's."""
     text = good.cluster.server.kubeconfig()

@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from mlconsole.cluster import access, logs
+from mlconsole.cluster.cache import ClusterCache
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
 from mlconsole.domain.history import Record
@@ -43,6 +44,9 @@ FEEDS_PULSE = 0.5
 ENDING_SECONDS = 60.0
 """For an operation under way when the UI is gone."""
 RIGHTS_SECONDS = 60.0
+"""Between two access reviews."""
+RIGHTS_AGAIN = 10.0
+"""Until the next one where there was no answer."""
 log = logging.getLogger(__name__)
 
 UiChannel = Channel[protocol.Intent, protocol.Publication]
@@ -220,10 +224,10 @@ class Engine:
     async def _publish(self, message: protocol.Publication) -> None:
         await self._channel.send(message)
 
-    async def _publish_changed(self, message: protocol.Publication) -> None:
+    def _changed(self, message: protocol.Publication) -> Iterator[protocol.Publication]:
         if self._sent.get(type(message)) != message:
             self._sent[type(message)] = message
-            await self._publish(message)
+            yield message
 
     async def _publishing(self) -> None:
         while True:
@@ -236,21 +240,29 @@ class Engine:
             await asyncio.sleep(max(0.0, PULSE - (time.monotonic() - started)))
 
     async def _publish_all(self) -> None:
+        """Tell what is new. The place may be left while a message is sent: then no more is told of it."""
         scope = self._scope
         if scope is None:
             return
+        for message in self._news(scope):
+            await self._publish(message)
+            if scope is not self._scope:
+                return
+
+    def _news(self, scope: Scope) -> Iterator[protocol.Publication]:
+        """What is new, made when it is asked for."""
         seen = {item.namespace for item in self._services().values()}
         place = self._places.place(scope, self._context, self._namespace, seen)
         if not self._feeds.is_at(place.context, place.namespace):
             self._enter(place)
             self._feeds.services_changed(list(self._services().values()), self._service())
-        await self._publish_changed(place)
-        await self._publish_sources(protocol.Sources((scope.state, *self._feed_states())))
+        yield from self._changed(place)
+        yield from self._sources(protocol.Sources((scope.state, *self._feed_states())))
         if scope.cache is not None:
-            await self._publish_fleet(scope)
+            yield from self._fleet(scope.cache)
         service = self._service()
         if service is not None and scope.cache is not None and self._detail_is_due():
-            await self._publish_service(scope, service)
+            yield from self._details(scope, scope.cache, service)
 
     def _detail_is_due(self) -> bool:
         """Whether the selected service is to be shown again now; if it is only soon, the publisher is woken then."""
@@ -274,7 +286,7 @@ class Engine:
             asyncio.get_running_loop().call_later(self._feeds_at + FEEDS_PULSE - now, self._wake.set)
         return self._known_states
 
-    async def _publish_sources(self, message: protocol.Sources) -> None:
+    def _sources(self, message: protocol.Sources) -> Iterator[protocol.Publication]:
         """Another condition at once; other words and the age of the last contact every now and then."""
         before = self._sent.get(protocol.Sources)
         known = before.states if isinstance(before, protocol.Sources) else ()
@@ -282,7 +294,7 @@ class Engine:
         if changed or time.monotonic() - self._sources_at >= SIGN_OF_LIFE:
             self._sources_at = time.monotonic()
             self._sent[protocol.Sources] = message
-            await self._publish(message)
+            yield message
 
     # ---- fleet
 
@@ -292,9 +304,7 @@ class Engine:
     def _service(self) -> ModelService | None:
         return self._services().get(self._selected)
 
-    async def _publish_fleet(self, scope: Scope) -> None:
-        cache = scope.cache
-        assert cache is not None
+    def _fleet(self, cache: ClusterCache) -> Iterator[protocol.Publication]:
         taken = cache.take()
         touched = {service.key for service in taken.services} | self._feeds.take_touched()
         namespace = self._selected.partition("/")[0]
@@ -311,7 +321,7 @@ class Engine:
         if changed or taken.removed or self._fleet_reset or (count, complete) != (self._pods, self._complete):
             reset, self._fleet_reset = self._fleet_reset, False
             self._pods, self._complete = count, complete
-            await self._publish(protocol.Fleet(tuple(changed), taken.removed, reset, count, complete))
+            yield protocol.Fleet(tuple(changed), taken.removed, reset, count, complete)
 
     def _row(self, key: str) -> protocol.FleetRow | None:
         """The row of a service if it differs from the one that was sent."""
@@ -328,16 +338,15 @@ class Engine:
 
     # ---- the selected service
 
-    async def _publish_service(self, scope: Scope, service: ModelService) -> None:
-        assert scope.cache is not None
+    def _details(self, scope: Scope, cache: ClusterCache, service: ModelService) -> Iterator[protocol.Publication]:
         settings = self._settings.service(service.namespace, service.name)
-        inventory = scope.cache.inventory
+        inventory = cache.inventory
         stored = inventory.configmaps.get(service.namespace, f"mlconsole-history-{service.name}")
         records, history_problem = view.records_of(stored)
         registry = self._feeds.registry(service, settings)
-        await self._publish_changed(registry)
+        yield from self._changed(registry)
         allowed = self._allowed(scope, service)
-        await self._publish_changed(
+        yield from self._changed(
             view.detail(
                 service,
                 self._feeds.glances(service.key),
@@ -352,18 +361,18 @@ class Engine:
                 now=time.time(),
             )
         )
-        await self._publish_telemetry(service, records)
+        yield from self._telemetry(service, records)
         runs = pipelines.from_jobs(inventory.jobs.all(), service.namespace, service.name)
         runs += pipelines.from_registry(registry.model, service.name)
-        await self._publish_changed(protocol.Pipelines(service.key, pipelines.newest_first(runs), registry.problem))
+        yield from self._changed(protocol.Pipelines(service.key, pipelines.newest_first(runs), registry.problem))
 
-    async def _publish_telemetry(self, service: ModelService, records: Sequence[Record]) -> None:
+    def _telemetry(self, service: ModelService, records: Sequence[Record]) -> Iterator[protocol.Publication]:
         telemetry = self._feeds.telemetry(service.key)
         if telemetry is not None:
-            await self._publish_changed(protocol.Charts(replace(telemetry, marks=view.marks(records))))
+            yield from self._changed(protocol.Charts(replace(telemetry, marks=view.marks(records))))
         table = self._feeds.drift(service.key)
         if table is not None:
-            await self._publish_changed(protocol.Drift(table))
+            yield from self._changed(protocol.Drift(table))
 
     def _allowed(self, scope: Scope, service: ModelService) -> bool | None:
         """Whether this user may roll the service back; asked in the background, None until it is known (I23)."""
@@ -380,7 +389,9 @@ class Engine:
             rights = await access.review(scope.connection, rights_for(service.namespace, rollback_target(service))[:1])
         except (ClusterError, TimeoutError) as error:
             log.warning("access review of %s: %s", service.key, error)
-            self._rights.pop(service.key, None)
+            if scope is self._scope:
+                self._rights[service.key] = (time.monotonic() - RIGHTS_SECONDS + RIGHTS_AGAIN, None)
             return
-        self._rights[service.key] = (time.monotonic(), rights[0].allowed)
-        self._wake.set()
+        if scope is self._scope:
+            self._rights[service.key] = (time.monotonic(), rights[0].allowed)
+            self._wake.set()
