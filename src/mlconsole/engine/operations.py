@@ -17,6 +17,8 @@ from mlconsole.engine import protocol
 from mlconsole.engine.gateway import Consent, Gateway, Step
 from mlconsole.engine.scope import Scope
 
+OUTDATED = 4
+"""The exit code of what another consent cannot mend: only another plan can."""
 Publish = Callable[[protocol.Publication], Awaitable[None]]
 
 
@@ -27,17 +29,21 @@ class Operations:
         self._scope = scope
         self._publish = publish
         self._plans: dict[int, tuple[Plan, Scope]] = {}
+        self._making: set[int] = set()
+        """Requests whose plan is being made, and still wanted."""
         self._running: set[int] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @property
-    def waiting(self) -> int:
-        """Plans that were shown and not answered."""
-        return len(self._plans)
-
     async def make(self, intent: protocol.MakePlan) -> None:
-        """Plan, and show the plan or why there is none."""
+        """Plan, and show the plan or why there is none; neither if it was discarded meanwhile."""
+        self._making.add(intent.request)
+        try:
+            await self._make(intent)
+        finally:
+            self._making.discard(intent.request)
+
+    async def _make(self, intent: protocol.MakePlan) -> None:
         scope = self._scope()
         if scope is None or scope.planner is None:
             words = "there is no connection to the cluster"
@@ -47,13 +53,16 @@ class Operations:
         try:
             plan = await scope.planner.plan(Kind(intent.kind), namespace, name, intent.to_color, intent.revision)
         except (PlanError, ClusterError, TimeoutError) as error:
-            await self._refuse(intent.request, intent.service, error)
+            if intent.request in self._making:
+                await self._refuse(intent.request, intent.service, error)
             return
-        self._plans[intent.request] = (plan, scope)
-        await self._publish(protocol.Planned(intent.request, plan, plan.hash))
+        if intent.request in self._making:
+            self._plans[intent.request] = (plan, scope)
+            await self._publish(protocol.Planned(intent.request, plan, plan.hash))
 
     def discard(self, intent: protocol.Discard) -> None:
-        """Forget a plan."""
+        """Forget a plan, also one that is still being made."""
+        self._making.discard(intent.request)
         self._plans.pop(intent.request, None)
 
     async def confirm(self, intent: protocol.Confirm) -> None:
@@ -62,6 +71,7 @@ class Operations:
             return
         plan, scope = self._plans.get(intent.request, (None, None))
         if plan is None or scope is None or scope.gateway is None:
+            self._plans.pop(intent.request, None)
             await self._refuse(intent.request, "", PlanError("that plan is no longer here", "plan again", 4))
             return
         self._running.add(intent.request)
@@ -98,6 +108,8 @@ class Operations:
             steps.put_nowait(None)
             await teller
         if failed is not None:
+            if describe(failed)[2] == OUTDATED:
+                self._plans.pop(intent.request, None)
             await self._refuse(intent.request, service, failed)
 
     async def _tell(self, request: int, service: str, steps: asyncio.Queue[Step | None]) -> None:
