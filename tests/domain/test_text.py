@@ -26,3 +26,8 @@ def test_result_is_printable_one_line_and_bounded(text, limit):
 @given(st.text(max_size=2000))
 def test_lines_are_bounded_in_number(text):
     assert len(lines(text, limit=5)) <= 5
+
+
+def test_of_many_lines_the_newest_are_kept_and_the_first_says_so():
+    assert lines("a\nb\nc\nd", limit=3) == ["… earlier lines are not shown", "c", "d"]
+    assert lines("a\nb\nc", limit=3) == ["a", "b", "c"]

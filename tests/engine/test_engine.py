@@ -206,6 +206,14 @@ async def test_a_place_that_is_left_while_a_message_is_sent_is_told_no_further(g
     await life
 
 
+async def test_a_log_says_what_it_is_the_answer_to(ui):
+    await ui.wait(protocol.Fleet, lambda fleet: fleet.complete)
+    await ui.send(protocol.ReadLog("ml", "fraud-green-0", True))
+    log = await ui.wait(protocol.Log)
+    assert (log.namespace, log.pod, log.previous) == ("ml", "fraud-green-0", True)
+    assert log.problem, "no node keeps logs here"
+
+
 async def test_rights_that_cannot_be_asked_for_are_not_asked_for_all_the_time(good, ui):
     asked = []
     reviews = Failure(

@@ -1,57 +1,52 @@
-"""The end of a pod's log, bounded in lines and bytes, once or as it grows."""
+"""The end of a pod's log, bounded in lines and bytes.
+
+A server's `limitBytes` cuts off the end of what `tailLines` begins, the newest lines: what was cut is asked for again
+with fewer lines, until its end is there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from mlconsole.cluster import objects
-from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.connection import Connection, Params
 from mlconsole.cluster.errors import Invalid
 from mlconsole.cluster.pods import main_container
+from mlconsole.domain.text import ELLIPSIS
 
 LINES = 500
 BYTES = 512 * 1024
-LINE_BYTES = 16 * 1024
-"""Of one line that are kept when a log is followed."""
 
 
 async def tail(
     connection: Connection, namespace: str, pod: str, *, previous: bool = False, lines: int = LINES, container: str = ""
 ) -> str:
-    """The last `lines` of a pod's container: the named one, or the one that serves. Raises ClusterError."""
-    params = {"tailLines": lines, "limitBytes": BYTES, "previous": previous}
+    """The last `lines` of a pod's container: the named one, or the one that serves. Raises ClusterError.
+
+    They are fewer, and a first line says so, where they are too long together.
+    """
     try:
-        data = await connection.get(_path(namespace, pod), {**params, **_named(container)})
+        data, fitted = await _newest(connection, namespace, pod, previous, lines, container)
     except Invalid:
         # 400: it has several containers, and one has to be named.
         chosen = "" if container else await _main(connection, namespace, pod)
         if not chosen:
             raise
-        data = await connection.get(_path(namespace, pod), {**params, **_named(chosen)})
-    return data.decode(errors="replace")
+        data, fitted = await _newest(connection, namespace, pod, previous, lines, chosen)
+    text = data.decode(errors="replace")
+    return text if fitted == lines else f"{ELLIPSIS} earlier lines are not shown: they are too long\n{text}"
 
 
-async def follow(
-    connection: Connection,
-    namespace: str,
-    pod: str,
-    *,
-    lines: int = LINES,
-    container: str = "",
-    read_timeout: float = 3600.0,
-) -> AsyncIterator[str]:
-    """The last `lines`, then each new line, until the container ends. Raises ClusterError.
-
-    A log may be silent for long: only `read_timeout` seconds without a line end it.
-    """
-    chosen = container or await _main(connection, namespace, pod)
-    params: dict[str, str | int | bool] = {"tailLines": lines, "follow": True, **_named(chosen)}
-    first = True
-    async for line in connection.stream(_path(namespace, pod), params, read_timeout):
-        if not first:
-            yield line[:LINE_BYTES].decode(errors="replace")
-        first = False
+async def _newest(
+    connection: Connection, namespace: str, pod: str, previous: bool, lines: int, container: str
+) -> tuple[bytes, int]:
+    """The newest lines that fit into `BYTES`, and for how many was asked in the end."""
+    while True:
+        params: Params = {"tailLines": lines, "limitBytes": BYTES, "previous": previous, **_named(container)}
+        data = await connection.get(_path(namespace, pod), params)
+        if len(data) < BYTES or lines <= 1:
+            return data, lines
+        lines = max(1, min(lines // 2, data.count(b"\n")))
 
 
 def _path(namespace: str, pod: str) -> str:

@@ -37,5 +37,11 @@ def _shown(char: str) -> str:
 
 
 def lines(text: str, limit: int = 500, width: int = 2000) -> list[str]:
-    """Return at most `limit` lines of `text`, each passed through `visible`."""
-    return [visible(line, width) for line in text.splitlines()[:limit]]
+    """Return the last lines of `text`, each passed through `visible`: `limit` at most, and then the first says so."""
+    found = text.splitlines()
+    if len(found) <= limit:
+        return [visible(line, width) for line in found]
+    return [
+        f"{ELLIPSIS} earlier lines are not shown",
+        *(visible(line, width) for line in found[len(found) - limit + 1 :]),
+    ]

@@ -162,8 +162,8 @@ class Engine:
                 self._spawn(self._operations.confirm(intent))
             case protocol.Discard():
                 self._operations.discard(intent)
-            case protocol.ReadLog(namespace, pod, previous):
-                self._spawn(self._read_log(namespace, pod, previous))
+            case protocol.ReadLog():
+                self._spawn(self._read_log(intent))
             case protocol.Reconnect():
                 if self._scope:
                     self._scope.reconnect()
@@ -207,17 +207,19 @@ class Engine:
         if ended is self._scope_task:
             self._look_at(self._context, self._namespace)
 
-    async def _read_log(self, namespace: str, pod: str, previous: bool) -> None:
+    async def _read_log(self, asked: protocol.ReadLog) -> None:
+        log = protocol.Log(asked.pod, namespace=asked.namespace, previous=asked.previous)
         connected = self._scope.connection if self._scope else None
         if connected is None:
-            await self._publish(protocol.Log(pod, (), "there is no connection to the cluster"))
+            await self._publish(replace(log, problem="there is no connection to the cluster"))
             return
         try:
-            text = await logs.tail(connected, namespace, pod, previous=previous)
+            # One more than is shown: then it is known whether there are earlier ones.
+            text = await logs.tail(connected, asked.namespace, asked.pod, previous=asked.previous, lines=logs.LINES + 1)
         except (ClusterError, TimeoutError) as error:
-            await self._publish(protocol.Log(pod, (), str(error) or "no answer in time"))
+            await self._publish(replace(log, problem=str(error) or "no answer in time"))
             return
-        await self._publish(protocol.Log(pod, tuple(lines(text))))
+        await self._publish(replace(log, lines=tuple(lines(text, logs.LINES))))
 
     # ---- publications
 

@@ -175,6 +175,9 @@ class Log(Struct, frozen=True, tag=True):
     pod: str
     lines: tuple[str, ...] = ()
     problem: str = ""
+    namespace: str = ""
+    previous: bool = False
+    """Of the container before the one that runs; these two and `pod` as they were asked for."""
 
 
 class Notice(Struct, frozen=True, tag=True):

@@ -138,7 +138,8 @@ class Api:
             tail = request.query.get("tailLines")
             previous = request.query.get("previous") in ("true", "1")
             text = self._logs.log(call.namespace, call.name, previous=previous, tail=int(tail) if tail else None)
-            return web.Response(body=text, content_type="text/plain")
+            limit = request.query.get("limitBytes")
+            return web.Response(body=text[: int(limit)] if limit else text, content_type="text/plain")
         if call.kind.plural == "pods":
             address = self.proxy.pod_address(call.namespace, call.name)
         elif call.kind.plural == "services":
