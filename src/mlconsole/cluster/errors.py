@@ -7,7 +7,6 @@ that someone printed: they are made visible and redacted here, once, and never c
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -15,27 +14,13 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
+from mlconsole.domain.redaction import redacted
 from mlconsole.domain.text import visible
-
-_SECRETS = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 <redacted>"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}(\.[A-Za-z0-9_-]*){0,2}"), "<redacted>"),
-    (
-        re.compile(
-            r"(?i)([\"']?\b[\w-]*(?:token|password|passwd|secret|api[_-]?key)[\w-]*[\"']?\s*[=:]\s*)[\"']?[^\s\"',}]{4,}[\"']?"
-        ),
-        r"\1<redacted>",
-    ),
-    (re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)"), "<redacted>"),
-    (re.compile(r"(\w+://)[^/\s@]+@"), r"\1<redacted>@"),
-)
 
 
 def redact(text: str) -> str:
     """`text` without what looks like a credential, on one visible line."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return visible(" ".join(text.split()), 400)
+    return visible(" ".join(redacted(text).split()), 400)
 
 
 class ClusterError(Exception):

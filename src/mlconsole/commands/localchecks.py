@@ -14,9 +14,9 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from mlconsole import logfile
 from mlconsole.cluster.connection import contexts
 from mlconsole.cluster.errors import ClusterError, redact
-from mlconsole.commands.crash import log_path
 from mlconsole.commands.findings import Finding, State
 from mlconsole.config import Settings, default_path
 from mlconsole.domain.sources import Condition
@@ -181,7 +181,7 @@ def _colors(environ: Mapping[str, str]) -> str:
 
 def folders(environ: Mapping[str, str]) -> list[Finding]:
     """Whether the journal and the log can be written: a switch is refused without its record."""
-    state = log_path(environ).parent
+    state = logfile.path(environ).parent
     problem = _unwritable(state)
     if problem:
         hint = "a switch needs its local record: make the folder writable, or set XDG_STATE_HOME"

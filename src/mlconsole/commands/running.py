@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from mlconsole import logfile
 from mlconsole.cluster.errors import ClusterError, ConfigInvalid, Conflict
-from mlconsole.commands import crash, options
+from mlconsole.commands import options
 from mlconsole.commands.exits import Exit, Stop
 from mlconsole.config import ConfigError, Loaded, load
 from mlconsole.domain.plans import PlanError
@@ -68,14 +69,11 @@ def complete(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def quiet() -> None:
     """Send what libraries and tasks log to the log file: the screen is for answers."""
-    path = crash.log_path(os.environ)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handler: logging.Handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+        handler: logging.Handler = logfile.handler(logfile.path(os.environ), "command", delay=True)
     except OSError:
         handler = logging.NullHandler()
-    form = f"%(asctime)s pid {os.getpid()} %(name)s: %(message)s"
-    logging.basicConfig(level=logging.WARNING, format=form, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
 def write_json(value: Any) -> None:

@@ -10,7 +10,9 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
+from mlconsole import logfile
 from mlconsole.config import ConfigError, load
 from mlconsole.engine import protocol
 from mlconsole.engine.audit import Journal, default_path
@@ -22,16 +24,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mlconsole-engine")
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--options", type=json.loads, default={})
+    parser.add_argument("--log", type=Path, help="the log file; without it errors go to stderr")
     arguments = parser.parse_args()
-    # stderr is the log file that the UI opened for it.
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s engine %(name)s: %(message)s")
+    _log_to(arguments.log)
     # The terminal's keys are the UI's; this process ends when the channel does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         asyncio.run(_serve(socket.socket(fileno=arguments.fd), arguments.options))
     except (ConnectionError, asyncio.CancelledError):
         return 0
+    except Exception:  # the UI sees that it ended, and starts another
+        logging.getLogger(__name__).exception("the engine ended over an error of its own")
+        return 1
     return 0
+
+
+def _log_to(path: Path | None) -> None:
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logfile.Redacting("%(asctime)s engine %(name)s: %(message)s"))
+    if path is not None:
+        try:
+            handler = logfile.handler(path, "engine")
+        except OSError:
+            handler = logging.NullHandler()
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
 async def _serve(sock: socket.socket, options: dict[str, object]) -> None:

@@ -59,10 +59,12 @@ class EngineProcess:
 
 
 def spawn(options: Mapping[str, object], log: Path | None = None) -> EngineProcess:
-    """Start an engine for the command line's `options` (JSON values); what it writes to stderr goes to `log`."""
+    """Start an engine for the command line's `options` (JSON values). It logs to `log`, its bare stderr too."""
     here, there = socket.socketpair()
     command = [sys.executable, "-P", "-m", "mlconsole.engine", "--fd", str(there.fileno())]
     command += ["--options", json.dumps(dict(options))]
+    if log is not None:
+        command += ["--log", str(log)]
     errors = _open_log(log)
     try:
         process = subprocess.Popen(
