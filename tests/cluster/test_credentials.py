@@ -241,6 +241,15 @@ async def test_an_oidc_login_is_refreshed_and_kept(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["k"]
 
 
+@pytest.mark.parametrize("name", ["x/../y", "ML", "a b", "ml?watch=1", "-ml", "m" * 64, "\x1b[2J", "kaput[b]", "ml\n"])
+async def test_what_cannot_be_a_namespaces_name_gets_into_no_path(tmp_path, name):
+    path = tmp_path / "k"
+    path.write_text(json.dumps(config({"token": SECRET})))
+    with pytest.raises(ConfigInvalid, match="cannot be a namespace's name") as refused:
+        await Connection.open(kubeconfig=str(path), namespace=name)
+    assert str(refused.value).isprintable()
+
+
 async def test_nothing_of_a_key_stays_in_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     real = os.environ.get("MLCONSOLE_TEST_KUBECONFIG")

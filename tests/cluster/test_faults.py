@@ -136,6 +136,7 @@ async def test_401_renews_the_credentials_and_goes_on(embedded, tmp_path, watche
     assert "expired" not in str(refused.value)
     reflector = watched(connection=connection)
     await until(lambda: isinstance(reflector.error, Unauthorized))
+    assert reflector.condition is Condition.DENIED
     (tmp_path / "kubeconfig").write_text(text)
     connection._loaded_at = float("-inf")
     await live(reflector)

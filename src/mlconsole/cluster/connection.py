@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,7 @@ from mlconsole.cluster.credentials import Credentials, Identity, forget_files
 from mlconsole.cluster.errors import (
     Answer,
     ClusterError,
+    ConfigInvalid,
     Forbidden,
     Invalid,
     NotFound,
@@ -33,6 +35,7 @@ from mlconsole.cluster.errors import (
 )
 from mlconsole.cluster.kube import load
 from mlconsole.cluster.kubeconfig import ContextInfo, contexts
+from mlconsole.domain.text import visible
 
 __all__ = ["Connection", "ContextInfo", "Identity", "Response", "contexts"]
 
@@ -42,6 +45,8 @@ CLOSED = "the connection was closed meanwhile"
 """What aiohttp's failed assertion means: its pool was closed under a request."""
 RELOAD_PAUSE = 10.0
 """Credentials are loaded again at most this often, however many requests are refused."""
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 Params = Mapping[str, str | int | bool]
 """Query parameters; a bool is written `true` or `false`."""
@@ -80,7 +85,12 @@ class Connection:
         """
         credentials = Credentials(context or None, kubeconfig)
         await credentials.load()
-        connection = cls(credentials, credentials.namespace if namespace is None else namespace)
+        where = credentials.namespace if namespace is None else namespace
+        if where and not _NAMESPACE.fullmatch(where):
+            # Names become part of a request's path: `x/../y` would read, and show as its own, what is another's.
+            hint = "lower-case letters, digits and dashes, at most 63"
+            raise ConfigInvalid(f"{visible(where, 60)!r} cannot be a namespace's name", "", hint)
+        connection = cls(credentials, where)
         connection._make_session()
         return connection
 

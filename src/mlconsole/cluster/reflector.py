@@ -256,7 +256,7 @@ class Reflector(Generic[Kind_contra]):
 
     def _failed(self, error: ClusterError) -> None:
         self.error = error
-        if isinstance(error, Forbidden):
+        if isinstance(error, Forbidden | Unauthorized):
             condition = Condition.DENIED
         else:
             condition = Condition.STALE if self.complete else Condition.DOWN

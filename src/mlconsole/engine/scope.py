@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from mlconsole.cluster.cache import ClusterCache
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.discovery import Hints
-from mlconsole.cluster.errors import ClusterError, ConfigInvalid
+from mlconsole.cluster.errors import ClusterError, ConfigInvalid, Forbidden, Unauthorized
 from mlconsole.cluster.namespaces import namespaces
 from mlconsole.config import Settings
 from mlconsole.domain.sources import Condition, SourceState
@@ -136,11 +136,10 @@ class Scope:
     def _down(self, error: Exception) -> None:
         message = getattr(error, "message", "") or str(error) or "no answer in time"
         hint = getattr(error, "hint", "") or "c changes the context"
-        since = self._state.since if self._state.condition is Condition.DOWN else time.time()
+        condition = Condition.DENIED if isinstance(error, Unauthorized | Forbidden) else Condition.DOWN
+        since = self._state.since if self._state.condition is condition else time.time()
         detail = "" if isinstance(error, ConfigInvalid) else (self._context or "")
-        self._state = replace(
-            self._state, condition=Condition.DOWN, since=since, message=message, hint=hint, detail=detail
-        )
+        self._state = replace(self._state, condition=condition, since=since, message=message, hint=hint, detail=detail)
         self._changed()
 
 

@@ -39,4 +39,4 @@ class DeploymentPane(Pane):
     def _content(self, known: Known, now: float, width: int) -> list[Line]:
         if known.detail is not None:
             return deployment.pane(known.detail, now, width)
-        return [line(Span("reading…", Slot.DIM))] if known.selected else []
+        return [line(Span("reading…", Slot.DIM))] if known.service is not None else []
