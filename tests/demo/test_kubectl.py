@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 
 import pytest
@@ -11,10 +12,11 @@ from mlconsole.demo.world import Options, World
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
 
 
-async def kubectl(world, *arguments):
+async def kubectl(world, *arguments, editor="true"):
     command = ("kubectl", "--kubeconfig", str(world.folder / "kubeconfig"), *arguments)
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    environ = {**os.environ, "KUBE_EDITOR": editor}
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environ)
     out, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0, err.decode()
     return out.decode()
@@ -28,6 +30,10 @@ async def test_kubectl_lists_describes_scales_edits_and_reads_logs():
         assert "Started container" in await kubectl(world, "describe", "pod", "-l", "app=eta")
         await kubectl(world, "scale", "deployment", "eta", "--replicas=2")
         await kubectl(world, "rollout", "status", "deployment/eta", "--timeout=15s")
+        editor = "sed -i 's/^  replicas: 1$/  replicas: 2/'"
+        await kubectl(world, "edit", "deployment", "ranker-green", editor=editor)
+        edited = json.loads(await kubectl(world, "get", "deployment", "ranker-green", "-o", "json"))
+        assert edited["spec"]["replicas"] == 2
         await kubectl(world, "patch", "service", "churn", "-p", '{"spec":{"selector":{"slot":"green"}}}')
         found = json.loads(await kubectl(world, "get", "service", "churn", "-o", "json"))
         assert found["spec"]["selector"]["slot"] == "green"
