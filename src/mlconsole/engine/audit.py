@@ -30,10 +30,14 @@ class Journal:
         """Write `record` and wait until the disk has it. Raises OSError when it could not be kept."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
+            line = msgspec.json.encode(record) + b"\n"
             # One write: lines of two consoles never interleave under O_APPEND.
-            os.write(descriptor, msgspec.json.encode(record) + b"\n")
+            rest = line if _ended(descriptor) else b"\n" + line
+            while rest:
+                # More than one only where a disk or a quota is full; then the next one raises.
+                rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -46,3 +50,9 @@ class Journal:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _ended(descriptor: int) -> bool:
+    """Whether the last line is whole: a disk may have been full in the middle of one."""
+    size = os.fstat(descriptor).st_size
+    return not size or os.pread(descriptor, 1, size - 1) == b"\n"
