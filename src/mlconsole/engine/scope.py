@@ -7,13 +7,14 @@ be taken for another's (I8). A scope connects by itself, with back-off, for as l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from mlconsole.cluster.backoff import Backoff
 from mlconsole.cluster.cache import ClusterCache
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.discovery import Hints
@@ -74,21 +75,22 @@ class Scope:
 
     async def run(self) -> None:
         """Connect, and keep reading until cancelled."""
-        pause = 1.0
+        backoff = Backoff(1.0, LONGEST_PAUSE)
         while True:
             try:
                 await self._connect()
                 await self._read()
             except* (ClusterError, TimeoutError) as group:
+                if self.cache is not None and self.cache.complete:
+                    backoff.reset()
                 self._down(_first(group))
             finally:
                 await self._close()
             self._retry.clear()
-            try:
-                async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff.pause()):
                     await self._retry.wait()
-            except TimeoutError:
-                pause = min(LONGEST_PAUSE, pause * 2)
+                    backoff.reset()
 
     async def _connect(self) -> None:
         cluster = self._settings.cluster

@@ -40,7 +40,7 @@ async def arrival(connection: Connection, plan: Plan, settings: ServiceSettings,
             async with asyncio.timeout(max(0.5, end - time.monotonic())):
                 missing = await _look(connection, plan, settings)
         except (ClusterError, TimeoutError) as error:
-            missing = f"could not look: {error}"
+            missing = f"could not look: {str(error) or 'no answer in time'}"
         seen = seen + 1 if not missing else 0
         if seen >= IN_A_ROW:
             return Outcome.VERIFIED, f"{IN_A_ROW} answers in a row by {plan.to_release.label}"
