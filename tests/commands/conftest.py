@@ -85,6 +85,7 @@ def granted(readonly):
     return tuple(
         Rule(need.verbs, (need.resource,), (need.group,), ("ml",), ("ml",) if need.named else ())
         for need in needs(readonly)
+        if not need.optional
     )
 
 

@@ -14,13 +14,16 @@ async def test_rbac_is_yaml_with_every_need(run, home):
     assert binding["subjects"] == [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": 'a: "b"'}]
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     rules = {(rule["apiGroups"][0], rule["resources"][0], tuple(rule["verbs"])) for rule in role["rules"]}
-    assert rules == {(need.group, need.resource, need.verbs) for need in needs()}
+    assert rules == {(need.group, need.resource, need.verbs) for need in needs() if not need.optional}
+    assert "list namespaces takes a ClusterRole" in ended.out
 
 
 async def test_rbac_readonly_for_the_whole_cluster(run, home):
     ended = await run("rbac", "-A", "--readonly", "--service-account", "ops:console")
     role, binding = yaml.safe_load_all(ended.out)
     assert role["kind"] == "ClusterRole"
+    rules = {(rule["resources"][0], verb) for rule in role["rules"] for verb in rule["verbs"]}
+    assert ("namespaces", "list") in rules
     assert not {verb for rule in role["rules"] for verb in rule["verbs"]} - {"get", "list", "watch"}
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "console", "namespace": "ops"}]
 
@@ -43,6 +46,9 @@ async def test_doctor_names_missing_rights(run, guarded, fraud):
     assert found["right services"]["state"] == "WARN"
     assert "patch" in found["right services"]["words"]
     assert "mlconsole rbac -n ml" in found["right services"]["hint"]
+    optional = found["right to list namespaces"]
+    assert (optional["state"], optional["needed"]) == ("OFF", False)
+    assert "optional" in optional["words"]
 
 
 async def test_doctor_fails_without_a_cluster_and_checks_the_rest(run, home):

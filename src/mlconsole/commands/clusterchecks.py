@@ -99,11 +99,11 @@ async def _rights(connection: Connection, settings: Settings) -> list[Finding]:
         if missing:
             found.append(_missing(need, missing, namespace, settings))
         else:
-            complete[need.writes] += 1
+            complete[need.writes] += not need.optional
     where = f"in {namespace}" if namespace else "in every namespace"
     summary = []
     for writes, words in ((False, "to look"), (True, "to change")):
-        number = sum(need.writes is writes for need in wanted)
+        number = sum(need.writes is writes and not need.optional for need in wanted)
         state = State.OK if complete[writes] == number else State.WARN
         summary.append(Finding(f"rights {words}", state, f"{complete[writes]} of {number} kinds {where}"))
     return [*summary, *found]
@@ -113,6 +113,8 @@ def _missing(need: Need, missing: list[str], namespace: str, settings: Settings)
     words = f"may not {', '.join(missing)}: {need.purpose}"
     if need.writes and settings.read_only:
         return Finding(f"right {need.label}", State.OFF, f"{words} (read-only anyway)")
+    if need.optional:
+        return Finding(f"right to {missing[0]} {need.label}", State.OFF, words, "`mlconsole rbac -A` prints the rule")
     state = State.FAIL if need.needed else State.WARN
     place = f" -n {namespace}" if namespace else " -A"
     return Finding(f"right {need.label}", state, words, f"`mlconsole rbac{place}` prints the rule", need.needed)

@@ -88,6 +88,9 @@ def manifest(namespace: str, readonly: bool, subject: dict[str, str]) -> str:
 
 
 def _rule(need: Need, namespace: str) -> list[str]:
+    if need.optional and namespace:
+        verbs = ", ".join(need.verbs)
+        return [f"# {need.purpose}: {verbs} {need.label} takes a ClusterRole, see `mlconsole rbac -A`"]
     rule = [
         f"# {need.purpose}",
         f"- apiGroups: [{_text(need.group)}]",

@@ -19,6 +19,8 @@ class Need(Struct, frozen=True):
     writes: bool = False
     named: bool = False
     """The one object is the namespace itself, by its name."""
+    optional: bool = False
+    """A convenience; of the whole cluster, so that a Role cannot give it."""
 
     @property
     def label(self) -> str:
@@ -28,6 +30,7 @@ class Need(Struct, frozen=True):
     def checks(self, namespace: str) -> list[access.Check]:
         """One access review a verb."""
         resource, _, sub = self.resource.partition("/")
+        namespace = "" if self.optional else namespace
         name = namespace if self.named else ""
         return [access.Check(verb, self.group, resource, sub, namespace, name) for verb in self.verbs]
 
@@ -52,6 +55,7 @@ def needs(readonly: bool = False) -> list[Need]:
     found = [_reading(resource) for resource in (*resources.WATCHED, resources.ENDPOINTS)]
     found += [
         Need("", "namespaces", ("get",), "the namespace's uid, which a plan is pinned to", named=True),
+        Need("", "namespaces", ("list",), "the namespaces to choose from with the key N; optional", optional=True),
         Need("", "pods/log", ("get",), "the end of a pod's log"),
         Need("", "pods/proxy", ("get",), "a pod's own word on its version and its figures"),
         Need("", "services/proxy", ("get",), "a request through the Service: that a switch has arrived"),
