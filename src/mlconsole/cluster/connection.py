@@ -142,13 +142,12 @@ class Connection:
         params: Params | None = None,
         timeout: float = TIMEOUT,
         limit: int | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """One request, whatever the status of its answer; at most `limit` bytes of the body are read.
 
         Raises ClusterError when there is no answer.
         """
-        sent = {**(headers or {}), **await self._headers()}
+        sent = await self._headers()
         data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         if data is not None:
             sent["Content-Type"] = content_type

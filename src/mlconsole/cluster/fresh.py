@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Container, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -29,7 +28,6 @@ class Fresh(Struct, frozen=True):
     """A service and what it was described from."""
 
     service: ModelService
-    read_at: float
     raw: dict[tuple[str, str], Any]
     """(resource, name) to the object as the server sent it: the Service, its Deployments and their ReplicaSets."""
 
@@ -82,7 +80,6 @@ async def _read(
     hints: Hints,
     base: Mapping[str, str] | None,
 ) -> Fresh:
-    read_at = time.time()
     path = f"/api/v1/namespaces/{namespace}/services/{name}"
     pods = next(kind for kind in kinds if kind.resource is resources.PODS)
     others = [kind for kind in kinds if kind is not pods]
@@ -104,7 +101,7 @@ async def _read(
     for kind, items in zip((*others, pods), (*lists, of_pods), strict=True):
         await _fill(inventory, kind, items, as_sent)
     described = discovery.describe(decoded, inventory, hints)
-    return Fresh(described, read_at, {key: msgspec.json.decode(as_sent[key]) for key in _of(described, as_sent)})
+    return Fresh(described, {key: msgspec.json.decode(as_sent[key]) for key in _of(described, as_sent)})
 
 
 def _service(body: bytes, path: str) -> objects.Service:

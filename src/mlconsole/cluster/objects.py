@@ -104,18 +104,11 @@ class Template(_Base, frozen=True):
     spec: PodSpec = PodSpec()
 
 
-class LabelSelector(_Base, frozen=True):
-    """matchLabels of a workload."""
-
-    match_labels: dict[str, str] | None = None
-
-
 class WorkloadSpec(_Base, frozen=True):
     """The common part of Deployment and ReplicaSet."""
 
     replicas: int | None = None
     template: Template = Template()
-    selector: LabelSelector = LabelSelector()
     min_ready_seconds: int = 0
     paused: bool = False
 
@@ -311,11 +304,10 @@ class ScaleTarget(_Base, frozen=True):
 
 
 class AutoscalerSpec(_Base, frozen=True):
-    """The bounds of an autoscaler."""
+    """What an autoscaler scales, and how far down."""
 
     scale_target_ref: ScaleTarget = ScaleTarget()
     min_replicas: int | None = None
-    max_replicas: int = 0
 
 
 class Autoscaler(_Base, frozen=True):
@@ -329,7 +321,6 @@ class JobStatus(_Base, frozen=True):
     """How a Job stands."""
 
     active: int = 0
-    succeeded: int = 0
     failed: int = 0
     start_time: datetime.datetime | None = None
     completion_time: datetime.datetime | None = None

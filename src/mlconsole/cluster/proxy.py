@@ -5,7 +5,6 @@ Protocol: https://kubernetes.io/docs/tasks/access-application-cluster/access-clu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
@@ -32,7 +31,7 @@ async def service_get(
     connection: Connection, namespace: str, service: str, port: str, path: str, timeout: float = 5.0
 ) -> Reply:
     """GET `path` of a Service; the API server picks one of its ready endpoints. Raises ClusterError for no answer."""
-    return await request(connection, "GET", namespace, "services", service, port, path, timeout=timeout)
+    return await _get(connection, namespace, "services", service, port, path, timeout)
 
 
 async def pod_get(
@@ -41,42 +40,17 @@ async def pod_get(
     """GET `path` of one pod, at a port's number or at the name that its container gives it."""
     if port and not port.isdigit():
         port = await _number(connection, namespace, pod, port)
-    return await request(connection, "GET", namespace, "pods", pod, port, path, timeout=timeout)
+    return await _get(connection, namespace, "pods", pod, port, path, timeout)
 
 
-async def service_post(
-    connection: Connection, namespace: str, service: str, port: str, path: str, body: object, timeout: float = 5.0
+async def _get(
+    connection: Connection, namespace: str, kind: str, name: str, port: str, path: str, timeout: float
 ) -> Reply:
-    """POST `body` as JSON to `path` of a Service."""
-    return await request(connection, "POST", namespace, "services", service, port, path, body, timeout)
-
-
-async def pod_post(
-    connection: Connection, namespace: str, pod: str, port: str, path: str, body: object, timeout: float = 5.0
-) -> Reply:
-    """POST `body` as JSON to `path` of one pod."""
-    if port and not port.isdigit():
-        port = await _number(connection, namespace, pod, port)
-    return await request(connection, "POST", namespace, "pods", pod, port, path, body, timeout)
-
-
-async def request(
-    connection: Connection,
-    method: str,
-    namespace: str,
-    kind: str,
-    name: str,
-    port: str,
-    path: str,
-    body: object = None,
-    timeout: float = 5.0,
-    headers: Mapping[str, str] | None = None,
-) -> Reply:
-    """One request through the proxy of a `services` or `pods` object. `path` may carry a query."""
+    """One GET through the proxy of a `services` or `pods` object. `path` may carry a query."""
     target = f"{name}:{port}" if port else name
     url = f"/api/v1/namespaces/{quote(namespace)}/{kind}/{quote(target, safe=':')}/proxy/{path.lstrip('/')}"
     # The model server's own login is not ours: what is sent is the API server's, which takes it off on the way.
-    return Reply(*await connection.exchange(method, url, body, timeout=timeout, limit=BODY_LIMIT, headers=headers))
+    return Reply(*await connection.exchange("GET", url, timeout=timeout, limit=BODY_LIMIT))
 
 
 # ---- named ports
