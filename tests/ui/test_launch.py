@@ -79,7 +79,7 @@ def test_a_terminal_that_is_said_to_be_dumb_is_painted_as_any_other(tmp_path, te
     folders = {"XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "none")}
     program = Program([sys.executable, "-m", "mlconsole"], 70, 20, TERM=term, **folders)
     try:
-        program.wait_for("k8s DOWN", 20)
+        program.wait_for("no cluster is configured", 20)
         assert "1 Fleet" in program.text
         program.press("q")
         assert program.wait(20) == 0

@@ -139,12 +139,46 @@ def test_the_service_in_a_line(known):
         ({"health": Health.WARN}, "way back CARE"),
         ({"warm_until": NOW + 720}, "warm for 12m"),
         ({"warm_until": NOW - 5}, "its retention has passed"),
-        ({"warm_until": 0.0}, "warm, no time limit"),
+        ({"warm_until": 0.0}, "no time limit"),
     ],
 )
 def test_the_rollback_meter(known, meter, words):
     known.take(detail(meter=replace(detail().meter, **meter)))
     assert words in plain(header.meter(known, NOW, 300))
+
+
+def test_little_room_gives_the_meter_a_shorter_form_and_the_sources_a_sign(known):
+    found = replace(detail().meter, allowed=True, expected_seconds=2.0)
+    known.take(detail(meter=found))
+    line = plain(header.meter(known, NOW, 78))
+    assert "READY · blue v12 3/3 ~2 s · allowed · good since" in line
+    known.take(
+        protocol.Sources(
+            (
+                SourceState("k8s", Condition.LIVE, last_contact=NOW),
+                SourceState("prom", Condition.DOWN, since=NOW - 240),
+                SourceState("mlflow", Condition.OFF),
+                SourceState("docker", Condition.STARTING),
+            )
+        )
+    )
+    rows = [protocol.FleetRow(replace(SERVICE, name=f"s{i}"), Health.BAD) for i in range(3)]
+    known.take(protocol.Fleet(tuple(rows)))
+    line = plain(header.place(known, NOW, 70))
+    assert "k8s✔ prom✖4m mlflow· docker…  ▲ 3 sick" in line
+
+
+def test_a_colour_without_a_ready_pod_has_no_figures_and_old_ones_are_not_shown(known):
+    known.take(detail(service=replace(SERVICE, colors=(BLUE, replace(GREEN, ready=0)))))
+    assert "no figures" in plain(header.service(known, NOW, 200))
+    known.take(detail())
+    assert "p95 212 ms" in plain(header.service(known, NOW + 59, 200))
+    assert "no figures" in plain(header.service(known, NOW + 61, 200))
+
+
+def test_the_headline_is_not_said_twice(known):
+    known.take(detail(headline="p95 212 ms over 100 ms", health=Health.BAD))
+    assert plain(header.service(known, NOW, 200)).count("p95") == 1
 
 
 def test_a_cluster_that_is_down_is_said_where_the_service_would_be(known):
@@ -299,7 +333,7 @@ def test_drift_rows_say_the_verdict_in_a_word_and_unknown_is_a_dash():
         "–",
         "–",
         "12",
-        "◌ unknown",
+        "◌ 12 of 200",
         "needs 200 observations",
     ]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from mlconsole.commands import figures, statuspage
 from mlconsole.commands.exits import EPILOG, Exit
@@ -10,13 +13,16 @@ from mlconsole.commands.page import Page
 from mlconsole.commands.running import add_output, complete, failures, settings, write_json
 from mlconsole.commands.statusjson import detail_json, service_json
 from mlconsole.config import Settings
+from mlconsole.domain.services import Health
+from mlconsole.engine.protocol import Detail, FleetRow
 from mlconsole.engine.session import Session
 
 _JSON = """\
 with --output json:
   context, namespace (empty: all), server, figures (where they are from, or why there are none)
   services: a list of
-    service, namespace, name, shape, health (bad, warn, unknown, ok), headline, live (a colour), color_key, problems,
+    service, namespace, name, shape, health (bad, warn, unknown, ok; ok only with --figures), headline,
+    live (a colour), color_key, problems,
     colors: a list of color, deployment, live, ready, wish, model, version, run_id, image, digest, git_sha, problems,
       requests_per_second, error_share, p50, p95, p99 (seconds; null where unknown)
   with SERVICE also, in its one service:
@@ -50,6 +56,17 @@ def run(args: argparse.Namespace) -> int:
         return complete(lambda: _run(args, settings(args).settings))
 
 
+Judged = TypeVar("Judged", FleetRow, Detail)
+
+
+def _unjudged(found: Judged) -> Judged:
+    """Pods that are ready are not a service that is well: without figures nobody knows (I21)."""
+    if found.health is not Health.OK:
+        return found
+    headline = found.headline or "its pods are ready; --figures asks for the rest"
+    return replace(found, health=Health.UNKNOWN, headline=headline)
+
+
 async def _run(args: argparse.Namespace, config: Settings) -> int:
     async with Session.open(config) as session:
         services = [(await session.detail(args.service)).service] if args.service else await session.services()
@@ -57,6 +74,9 @@ async def _run(args: argparse.Namespace, config: Settings) -> int:
         session.glances = known.glances
         rows = [] if args.service else [session.row(service) for service in services]
         detail = await session.detail(args.service) if args.service else None
+        if not args.figures:
+            rows = [_unjudged(row) for row in rows]
+            detail = _unjudged(detail) if detail else None
         place = {
             "context": session.connection.identity.context,
             "namespace": session.connection.namespace,

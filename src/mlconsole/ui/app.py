@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 
 from mlconsole.domain.history import Outcome
-from mlconsole.domain.services import ModelService, Shape
+from mlconsole.domain.services import Health, ModelService, Shape
 from mlconsole.engine import protocol
 from mlconsole.engine.spawn import EngineProcess
 from mlconsole.ui import themes
@@ -66,6 +67,10 @@ class Console(App[int]):
         driver_class: Any = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
+        if self.no_color:
+            # Textual turns colours into greys, which are colours to a terminal; whoever asks for none gets none.
+            self._filters = [item for item in self._filters if not isinstance(item, Monochrome)]
+            self._filters.append(NoColor())
         self.known = Known()
         self.plain = driver_class is not None
         """Whether only ASCII leaves: for what draws better when it knows."""
@@ -294,7 +299,7 @@ class Console(App[int]):
         if service is None:
             return
         if service.shape is not Shape.PLAIN:
-            self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key))
+            self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key), self._doubt(service))
             return
         from mlconsole.ui.screens import choices
 
@@ -304,13 +309,21 @@ class Console(App[int]):
 
         self.push_screen(choices.revisions(service, time.time()), chosen)
 
-    def _operate(self, intent: protocol.MakePlan) -> None:
+    def _doubt(self, service: ModelService) -> str:
+        """What speaks against rolling back this service: it is well, and another one is not."""
+        row = self.known.rows.get(service.key)
+        sick = [item.service.name for item in self.known.rows.values() if item.health is Health.BAD]
+        if row is None or row.health is Health.BAD or not sick:
+            return ""
+        return f"{service.name} looks well; sick is {', '.join(sick[:3])}: esc, then choose it in the fleet"
+
+    def _operate(self, intent: protocol.MakePlan, doubt: str = "") -> None:
         from mlconsole.ui.screens.operation import OperationScreen
 
         if self.known.engine_problem:
             self.notify(f"the engine is not there: {self.known.engine_problem}", severity="error", markup=False)
             return
-        self.push_screen(OperationScreen(intent, self.send))
+        self.push_screen(OperationScreen(intent, self.send, doubt))
 
     # ---- actions: look
 
@@ -388,7 +401,8 @@ class Console(App[int]):
 
     def action_zoom(self) -> None:
         """One pane alone, or all."""
-        self._main.zoom()
+        if not self._main.zoom():
+            self.notify("there is room for one pane: 1 to 6 and tab change it", timeout=3, markup=False)
 
     def action_filter(self) -> None:
         """Ask for the words to filter by."""

@@ -8,7 +8,7 @@ from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import fleet
-from mlconsole.ui.render.figures import fresh
+from mlconsole.ui.render.figures import of
 from mlconsole.ui.render.header import TROUBLE
 from mlconsole.ui.spans import Line, Slot, wrapped
 from mlconsole.ui.widgets.table import Row, Table
@@ -46,7 +46,10 @@ class FleetPane(Pane):
         before, self._made = self._made, {}
         everywhere = not known.place.namespace
         for item in fleet.ordered(known.rows.values()):
-            lasting, figures = fleet.lasting(item, now), fresh(item.live, now)
+            lasting, figures = (
+                fleet.lasting(item, now),
+                of((item.live,) if item.live else (), item.service.live_color, now),
+            )
             told = (figures is None, everywhere, lasting)
             made = before.get(item.service.key)
             if made is None or made[0] is not item or made[1] != told:

@@ -42,6 +42,8 @@ class RegistryPane(Pane):
                 *wrapped(state.message or "no registry is configured", width, Slot.DIM),
                 *wrapped(state.hint, width, Slot.DIM),
             ]
+        if known.service is not None and not known.service.colors:
+            return wrapped("not a model service: there is no model of it", width, Slot.DIM)
         if found is None or (state is not None and state.condition is Condition.STARTING):
             return wrapped("reading the registry…", width, Slot.DIM) if known.selected else []
         if found.model is None and not found.problem:

@@ -45,7 +45,7 @@ def _operation(record: Record) -> Row:
         line(f"{record.to_color} {record.to_release.label}".strip()),
         line(Span(word.partition(",")[0].partition(":")[0], slot)),
         line(record.user),
-        line(record.reason or record.message),
+        line(record.reason) if record.reason else line(Span(record.message, Slot.DIM)),
     )
     return Row(record.id, cells)
 

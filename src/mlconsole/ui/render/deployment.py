@@ -72,7 +72,7 @@ def _since(color: Color, now: float) -> Line:
 
 
 def _figures(detail: Detail, color: Color, now: float) -> Line:
-    found = of(detail.glances, color.name, now)
+    found = of(detail.glances, color, now)
     if found is None or not found.requests_per_second:
         return EMPTY
     return line(f"{words.rate(found.requests_per_second)}  p95 {words.latency(found.p95)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlconsole.domain.drift import DriftTable, DriftVerdict, FeatureDrift
+from mlconsole.domain.drift import MINIMUM_SAMPLE, DriftTable, DriftVerdict, FeatureDrift
 from mlconsole.ui.render import words
 from mlconsole.ui.spans import Line, Slot, Span, hue, line
 from mlconsole.ui.widgets.columns import Column
@@ -16,11 +16,11 @@ VERDICTS = {
 }
 COLUMNS = (
     Column("feature", 11, 40, grows=True),
-    Column("colour", 4, 9, drop=3),
+    Column("colour", 4, 9),
     Column("PSI", 4, 6, right=True, drop=1),
     Column("KS", 4, 5, right=True, drop=2),
     Column("n", 1, 7, right=True, drop=4),
-    Column("verdict", 4, 10),
+    Column("verdict", 4, 12),
     Column("", 0, 40, drop=5),
 )
 
@@ -32,6 +32,8 @@ def rows(table: DriftTable, live: str) -> list[Row]:
 
 def _row(item: FeatureDrift, live: bool) -> Row:
     word, slot = VERDICTS[item.verdict]
+    if item.verdict is DriftVerdict.UNKNOWN and item.n < MINIMUM_SAMPLE:
+        word = f"◌ {item.n} of {MINIMUM_SAMPLE}"
     cells: tuple[Line, ...] = (
         line(item.feature),
         line(Span(f"{'●' if live else '○'} {item.color or 'live'}", hue(item.color, live))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlconsole.domain.services import Color
 from mlconsole.domain.telemetry import Glance
 
 STALE_SECONDS = 60.0
@@ -14,6 +15,8 @@ def fresh(glance: Glance | None, now: float) -> Glance | None:
     return glance if glance is not None and now - glance.at <= STALE_SECONDS else None
 
 
-def of(glances: Sequence[Glance], color: str, now: float) -> Glance | None:
-    """The fresh figures of one colour."""
-    return fresh(next((item for item in glances if item.color == color), None), now)
+def of(glances: Sequence[Glance], color: Color | None, now: float) -> Glance | None:
+    """The fresh figures of one colour; one without a ready pod has none, whatever was last heard of its pods."""
+    if color is None or color.ready == 0:
+        return None
+    return fresh(next((item for item in glances if item.color == color.name), None), now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlconsole.domain.drift import DriftVerdict
 from mlconsole.domain.health import FEW_REQUESTS
+from mlconsole.domain.meter import RollbackMeter
 from mlconsole.domain.services import Color, Health, ModelService, Shape
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.engine.protocol import Detail
@@ -39,22 +40,32 @@ def place(known: Known, now: float, width: int) -> Line:
         where.namespace or ("all namespaces" if where.context else "–"),
         *badges,
     )
-    sick = sum(row.health is Health.BAD for row in known.rows.values())
-    clock = line(Span(f"  ▲ {sick} sick", Slot.BAD) if sick else "", Span(f"  {words.clock(now)}", Slot.DIM))
+    sick = [row.service.name for row in known.rows.values() if row.health is Health.BAD]
+    who = f": {sick[0]}" if len(sick) == 1 and width >= 100 else ""
+    clock = line(Span(f"  ▲ {len(sick)} sick{who}", Slot.BAD) if sick else "", Span(f"  {words.clock(now)}", Slot.DIM))
     states = [source(state, now) for state in known.sources]
     if known.engine_problem:
         states = [line(Span(f"engine: {known.engine_problem}", Slot.BAD))]
-    room = width - width_of(clock) - 2
     end = (Span("  "), *joined(states), *clock)
     if width_of(end) + min(width_of(name), 30) > width:
-        # Little room: what is well is left out first, then the name gives way.
-        states = [source(state, now) for state in known.sources if not _well(state, now)]
-        end = (*fit(joined(states), min(width_of(joined(states)), max(0, room - 12))), *clock)
+        # Little room: a sign in place of a word, and the name gives way.
+        name = name[1:]
+        if not known.engine_problem:
+            states = [_signed(state, now) for state in known.sources]
+        end = (Span(" "), *joined(states, " "), *clock)
     return sides(name, end, width)
 
 
-def _well(state: SourceState, now: float) -> bool:
-    return state.condition is Condition.OFF or state.usable(now)
+def _signed(state: SourceState, now: float) -> Line:
+    """A source in its name and a sign."""
+    if state.condition is Condition.OFF:
+        return line(Span(f"{state.name}·", Slot.DIM))
+    if state.usable(now):
+        return line(Span(state.name, Slot.DIM), Span("✔", Slot.GOOD))
+    if state.condition is Condition.STARTING:
+        return line(Span(f"{state.name}…", Slot.DIM))
+    since = words.lasting(now - state.since).removeprefix(" for ") if state.since else ""
+    return line(Span(f"{state.name}✖{since}", Slot.BAD))
 
 
 def source(state: SourceState, now: float) -> Line:
@@ -108,15 +119,17 @@ def _color(found: ModelService, color: Color, live: bool) -> Line:
 
 def _figures(detail: Detail, now: float) -> list[Line]:
     live = detail.service.live_color
-    figures = of(detail.glances, live.name if live else "", now)
+    figures = of(detail.glances, live, now)
     if figures is None or figures.requests_per_second is None:
         return [line(Span("no figures", Slot.DIM))]
-    few = figures.samples < FEW_REQUESTS
-    return [
+    few = Span(" of few", Slot.DIM) if figures.samples < FEW_REQUESTS else ""
+    found = [
         line(Span("p95 ", Slot.DIM), words.latency(figures.p95)),
-        line(Span("errors ", Slot.DIM), words.share(figures.error_share), Span(" of few", Slot.DIM) if few else ""),
+        line(Span("errors ", Slot.DIM), words.share(figures.error_share), few),
         line(words.rate(figures.requests_per_second)),
     ]
+    # The headline says one of them already, and with its limit.
+    return [part for part in found if part[0].text.strip() != detail.headline.partition(" ")[0]]
 
 
 def _drift(known: Known) -> Line:
@@ -139,14 +152,26 @@ def meter(known: Known, now: float, width: int) -> Line:
     if known.detail is None and state is not None and state.condition in TROUBLE:
         return fit(line(Span(f"  {state.hint}", Slot.WARN)), width)
     if known.detail is None:
-        return line(Span("◀ way back: not known yet", Slot.DIM)) if known.selected else EMPTY
+        return line(Span("◀ way back: not known yet", Slot.DIM)) if known.service is not None else EMPTY
     found = known.detail.meter
     word = {Health.OK: "READY", Health.WARN: "CARE", Health.BAD: "NONE", Health.UNKNOWN: "?"}[found.health]
     if found.health is Health.BAD and found.color:
         word = "NOT READY"
-    parts = [line(Span("◀ way back ", Slot.DIM), Span(word, SLOTS[found.health])), line(found.words)]
+    whole = _meter(found, word, found.words, now)
+    if width_of(whole) <= width or not found.color or found.health is Health.BAD:
+        return fit(whole, width)
+    short = f"{found.color} {found.release.label} {found.ready}/{found.wish} ~{found.expected_seconds:.0f} s"
+    return fit(_meter(found, word, short, now), width)
+
+
+def _meter(found: RollbackMeter, word: str, said: str, now: float) -> Line:
+    parts = [
+        line(Span("◀ way back ", Slot.DIM), Span(word, SLOTS[found.health])),
+        line(said.removeprefix("no way back: ")),
+    ]
     rights = {True: ("allowed", Slot.DIM), False: ("NOT ALLOWED", Slot.BAD), None: ("rights not known yet", Slot.DIM)}
-    parts.append(line(Span(*rights[found.allowed])))
+    if found.color or found.allowed is False:
+        parts.append(line(Span(*rights[found.allowed])))
     if found.color and found.verified_at:
         parts.append(line(Span(f"good since {words.short_stamp(found.verified_at, now)}", Slot.DIM)))
     if found.warm_until:
@@ -154,5 +179,5 @@ def meter(known: Known, now: float, width: int) -> Line:
         kept = f"warm for {words.rough_age(left)}" if left > 0 else "its retention has passed"
         parts.append(line(Span(kept, Slot.DIM if left > 600 else Slot.WARN)))
     elif found.color:
-        parts.append(line(Span("warm, no time limit", Slot.DIM)))
-    return fit(joined(parts, " · "), width)
+        parts.append(line(Span("no time limit", Slot.DIM)))
+    return joined(parts, " · ")

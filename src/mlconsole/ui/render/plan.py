@@ -45,6 +45,17 @@ def lines(plan: Plan, waived: frozenset[str], width: int) -> list[Line]:
     return found
 
 
+def brief(plan: Plan, width: int) -> list[Line]:
+    """What is done, once it was confirmed: the grounds give way to the steps."""
+    found = [
+        _fact("where", line(Span(f"{plan.target.context} / {plan.target.namespace}", Slot.STRONG))),
+        _fact("traffic", _traffic(plan)),
+    ]
+    for diff in plan.diffs:
+        found += _diff(diff.object, diff.path, diff.before, diff.after, width)
+    return [*found, _fact("way back", line(plan.way_back))]
+
+
 def _fact(label: str, value: Line) -> Line:
     return line(Span(f"{label:<{LABEL}}", Slot.DIM), *value)
 

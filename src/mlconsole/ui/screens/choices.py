@@ -165,33 +165,22 @@ def version(known: Known, key: str) -> Page | None:
     return Page(f"{model.name} v{key}", lambda width: render_registry.details(model, found, width, time.time()))
 
 
-def chain(known: Known) -> TablePage:
-    """The serving chain, link by link."""
-    columns = (
-        Column("", 1, 1),
-        Column("link", 4, 12),
-        Column("says", 4, 44),
-        Column("why", 0, 60, grows=True),
-        Column("known from", 4, 50, drop=1),
-    )
-    slots = {Verdict.PASS: Slot.PLAIN, Verdict.FAIL: Slot.BAD, Verdict.UNKNOWN: Slot.DIM}
+def chain(known: Known) -> Page:
+    """The serving chain, link by link: what each says, why it does not agree, where it is known from."""
 
-    def rows() -> list[Row]:
-        return [
-            Row(
-                link.name,
-                (
-                    (VERDICTS[link.verdict],),
-                    line(link.name),
-                    line(Span(link.value, slots[link.verdict])),
-                    line(Span(link.why, slots[link.verdict])),
-                    line(Span(link.source, Slot.DIM)),
-                ),
-            )
-            for link in (known.detail.chain if known.detail else ())
-        ]
+    def write(width: int) -> Sequence[Line]:
+        found: list[Line] = []
+        for link in known.detail.chain if known.detail else ():
+            slot = {Verdict.PASS: Slot.STRONG, Verdict.FAIL: Slot.BAD, Verdict.UNKNOWN: Slot.DIM}[link.verdict]
+            found.append(line(VERDICTS[link.verdict], f" {link.name:<11} ", Span(link.value, slot)))
+            if link.why:
+                why = Slot.BAD if link.verdict is Verdict.FAIL else Slot.PLAIN
+                found += [line(" " * 14, *piece) for piece in wrapped(link.why, max(10, width - 14), why, 4)]
+            source = wrapped(f"known from {link.source}", max(10, width - 14), Slot.DIM, 2)
+            found += [line(" " * 14, *piece) for piece in source]
+        return found or [line(Span("not known yet", Slot.DIM))]
 
-    return TablePage(f"serving chain of {_name(known)}", columns, rows, "not known yet")
+    return Page(f"serving chain of {_name(known)}", write)
 
 
 def _name(known: Known) -> str:

@@ -18,6 +18,7 @@ from textual.containers import Container
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
+from mlconsole.domain.services import Health
 from mlconsole.ui.keys import KEYS, Key
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.deployment import DeploymentPane
@@ -109,7 +110,11 @@ class MainScreen(Screen[None]):
     @property
     def single(self) -> bool:
         """Whether one pane stands alone."""
-        return self._zoomed or self.size.width < 100 or self.size.height < 24
+        return self._zoomed or self._small
+
+    @property
+    def _small(self) -> bool:
+        return self.size.width < 100 or self.size.height < 24
 
     @property
     def fleet(self) -> Table | None:
@@ -172,12 +177,13 @@ class MainScreen(Screen[None]):
         return joined(names, "")
 
     def pointed(self) -> str:
-        """The service under the cursor; until the operator moves it, it follows the worst while the fleet is read."""
+        """The service under the cursor; until the operator moves it, it follows the worst."""
         table = self.fleet
-        if table is None:
+        if table is None or not self.is_active:
             return ""
         settled, self._settled = self._settled, self._known.complete
-        if not table.steered and not settled:
+        worst = self._known.rows.get(table.first)
+        if not table.steered and (not settled or (worst is not None and worst.health is Health.BAD)):
             table.select(table.first)
         return "" if table.astray and not self._known.complete else table.key
 
@@ -188,11 +194,14 @@ class MainScreen(Screen[None]):
         self._arrange()
         self.call_after_refresh(self.show)
 
-    def zoom(self) -> None:
-        """The focused pane alone, or all again."""
+    def zoom(self) -> bool:
+        """The focused pane alone, or all again; False where there is room for one anyway."""
+        if self._small:
+            return False
         self._zoomed = not self._zoomed
         self._arrange()
         self.call_after_refresh(self.show)
+        return True
 
     def go(self, number: int) -> None:
         """Focus a pane by its number."""

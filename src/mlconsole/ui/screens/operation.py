@@ -6,6 +6,7 @@ focus on its button: one key, one confirmation, never a typed name.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.plans import Confirmation, Plan
 from mlconsole.engine import protocol
 from mlconsole.ui.render import plan as render
+from mlconsole.ui.render import words
 from mlconsole.ui.spans import Line, Slot, Span, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
 
@@ -43,9 +45,11 @@ class OperationScreen(ModalScreen[None]):
         Binding("down", "scroll(1)", show=False),
     ]
 
-    def __init__(self, intent: protocol.MakePlan, send: Send) -> None:
+    def __init__(self, intent: protocol.MakePlan, send: Send, doubt: str = "") -> None:
+        """`doubt` is what speaks against this wish: it is shown first, and the focus is on No."""
         super().__init__(classes=intent.kind)
         self._intent = intent
+        self._doubt = doubt
         self._send = send
         self._planned: protocol.Planned | None = None
         self._waived: frozenset[str] = frozenset()
@@ -75,6 +79,7 @@ class OperationScreen(ModalScreen[None]):
         self._send(self._intent)
         self._show()
         self.query_one("#no").focus()
+        self.set_interval(1.0, self._tick)
 
     def on_resize(self) -> None:
         """Another width."""
@@ -138,7 +143,8 @@ class OperationScreen(ModalScreen[None]):
             if self.query_one(field).display:
                 self.query_one(field).focus()
                 return
-        self.query_one("#yes" if plan.confirmation is Confirmation.ROLLBACK else "#no").focus()
+        ready = plan.confirmation is Confirmation.ROLLBACK and not self._doubt
+        self.query_one("#yes" if ready else "#no").focus()
 
     def _ask_reason(self, plan: Plan) -> None:
         self.query_one("#reason").display = plan.reason_required or bool(self._waived)
@@ -198,6 +204,10 @@ class OperationScreen(ModalScreen[None]):
             return "a reason is needed: it goes on record"
         return ""
 
+    def on_descendant_focus(self) -> None:
+        """Other keys, where a letter is text."""
+        self.query_one("#plan-keys", Lines).show([self._keys()])
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Yes or No."""
         event.stop()
@@ -236,7 +246,9 @@ class OperationScreen(ModalScreen[None]):
         if self._planned is not None:
             plan = self._planned.plan
             self.query_one(".frame").border_title = Content(render.title(plan))
-            found = render.lines(plan, self._waived, width)
+            found = render.brief(plan, width) if self._confirmed else render.lines(plan, self._waived, width)
+            if self._doubt and not self._confirmed:
+                found = [*wrapped(f"▲ {self._doubt}", width, Slot.WARN, 3), *found]
         elif self._refused is None:
             found = [line(Span("reading the cluster, asking for a dry run…", Slot.DIM))]
         if self._confirmed or self._steps:
@@ -249,6 +261,11 @@ class OperationScreen(ModalScreen[None]):
         problem.show(wrapped(self._problem, width, Slot.BAD, 2) if self._problem and not self._ended else [])
         self.query_one("#plan-keys", Lines).show([self._keys()])
         self._keep_buttons(problem.get_content_height(None, None, width))
+
+    def _tick(self) -> None:
+        """A second passed: the plan is older."""
+        if self._planned is not None and not self._confirmed and not self._ended:
+            self.query_one("#plan-keys", Lines).show([self._keys()])
 
     def _keep_buttons(self, problem: int) -> None:
         """A plan longer than the screen scrolls; what is asked and the buttons stay in sight."""
@@ -269,7 +286,12 @@ class OperationScreen(ModalScreen[None]):
             return line(Span("  esc", Slot.MARK), Span(" close", Slot.DIM))
         if self._planned is None or self._confirmed:
             return line(Span("  esc", Slot.MARK), Span(" leave", Slot.DIM))
+        if isinstance(self.focused, Input):
+            return line(
+                Span("  enter", Slot.MARK), Span(" next  ", Slot.DIM), Span("esc", Slot.MARK), Span(" no", Slot.DIM)
+            )
         keys = line(Span("  y", Slot.MARK), Span(" yes  ", Slot.DIM), Span("n", Slot.MARK), Span(" no", Slot.DIM))
         if any(gate.stops and gate.waivable for gate in self._planned.plan.gates):
             keys = (*keys, Span("  w", Slot.MARK), Span(" waive", Slot.DIM))
-        return keys
+        age = words.age(time.time() - self._planned.plan.created_at)
+        return (*keys, Span(f"   read {age} ago", Slot.DIM))

@@ -107,6 +107,9 @@ class Table(ScrollView, can_focus=True):
 
     def filter(self, text: str) -> None:
         """Show only the rows that hold every word of `text`."""
+        if not text and self.key:
+            # What the filter led to stays selected when it ends.
+            self._wanted, self.steered = self.key, True
         self._filter = text.casefold()
         self._lay_out()
 
