@@ -225,3 +225,4 @@ def test_credentials_are_not_shown(monkeypatch):
     assert address("postgresql://u:p@ss@host:5432/db?password=x") == "postgresql://host:5432/db"
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
     assert redact("Bearer t0ken to https://a:b@c/d") == "Bearer *** to https://c/d"
+    assert redact("Bearer another-token, password=hunter2") == "Bearer <redacted>, password=<redacted>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from mlconsole.domain.redaction import redacted
 from mlconsole.domain.sources import Condition
 from mlconsole.domain.text import visible
 
@@ -51,13 +52,13 @@ def address(uri: str) -> str:
 
 
 def redact(text: str) -> str:
-    """`text` without the user part of URIs and without the values of the variables that hold secrets."""
+    """`text` without the user part of URIs, the values of the variables that hold secrets, and what looks like one."""
     text = re.sub(r"([a-z][\w+.-]*://)[^\s/]*@", r"\1", text, flags=re.IGNORECASE)
     for variable in SECRETS:
         value = os.environ.get(variable)
         if value:
             text = text.replace(value, "***")
-    return text
+    return redacted(text)
 
 
 def explain(error: BaseException, uri: str) -> RegistryError:
