@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlconsole import logfile
 from mlconsole.config import ConfigError, Ui, load
 from mlconsole.engine.spawn import EngineProcess, spawn
 
@@ -21,12 +22,6 @@ RESTARTS = 3
 LIVED = 20.0
 
 
-def log_path(environ: Mapping[str, str]) -> Path:
-    """`$XDG_STATE_HOME/mlconsole/mlconsole.log`."""
-    state = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local/state")
-    return Path(state) / "mlconsole" / "mlconsole.log"
-
-
 def run(options: Mapping[str, object]) -> int:
     """Open the console for the command line's `options`; the exit code.
 
@@ -36,7 +31,7 @@ def run(options: Mapping[str, object]) -> int:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         sys.stderr.write("mlconsole: the console needs a terminal; `mlconsole status` works without one\n")
         return 2
-    path = _log_to_file(log_path(os.environ))
+    path = _log_to_file(logfile.path(os.environ))
     for attempt in range(RESTARTS):
         started, app = time.monotonic(), None
         engine = spawn(options, path)
@@ -99,11 +94,8 @@ def _log_to_file(path: Path) -> Path:
     """Send the log to the file, or to nowhere where none can be written: never to the screen."""
     handler: logging.Handler = logging.NullHandler()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handler = logging.FileHandler(path, encoding="utf-8")
-        path.chmod(0o600)
+        handler = logfile.handler(path, "ui")
     except OSError:
         path = Path(os.devnull)
-    handler.setFormatter(logging.Formatter("%(asctime)s ui %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     return path

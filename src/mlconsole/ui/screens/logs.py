@@ -83,7 +83,8 @@ class LogPage(ModalScreen[None]):
 
     def take_log(self, message: protocol.Log) -> None:
         """A log that was asked for."""
-        if message.pod == self._pod:
+        asked = (self._pod, self._service.namespace, self._previous)
+        if (message.pod, message.namespace, message.previous) == asked:
             self._log = message
             self._show()
             self.call_after_refresh(self.query_one("#log-body").scroll_end, animate=False)
