@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from mlconsole import logfile
+from mlconsole.logplace import place
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def text(tmp_path, name="mlconsole.log"):
 
 
 def test_it_lies_in_the_state_folder():
-    assert str(logfile.path({"XDG_STATE_HOME": "/state"})) == "/state/mlconsole/mlconsole.log"
-    assert str(logfile.path({"HOME": "/home/ann"})) == "/home/ann/.local/state/mlconsole/mlconsole.log"
+    assert str(place({"XDG_STATE_HOME": "/state"})) == "/state/mlconsole/mlconsole.log"
+    assert str(place({"HOME": "/home/ann"})) == "/home/ann/.local/state/mlconsole/mlconsole.log"
 
 
 def test_a_traceback_is_kept_without_its_secrets_and_obeys_nothing(opened, tmp_path):

@@ -1,4 +1,4 @@
-"""The log file: where it is, and a handler that keeps it small and free of credentials (I27).
+"""The log file: a handler that keeps it small and free of credentials (I27). `logplace` says where it is.
 
 Several processes write it: two consoles, their engines, commands. Whoever finds it full moves it aside; the others
 notice that and follow.
@@ -10,7 +10,6 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Mapping
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -21,12 +20,6 @@ from mlconsole.domain.text import visible
 LARGEST = 2 * 1024 * 1024
 """Bytes of the file; as many are kept of what was before, in `mlconsole.log.1`."""
 LONGEST_LINE = 2000
-
-
-def path(environ: Mapping[str, str]) -> Path:
-    """`$XDG_STATE_HOME/mlconsole/mlconsole.log`."""
-    state = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local/state")
-    return Path(state) / "mlconsole" / "mlconsole.log"
 
 
 def handler(file: Path, who: str, *, delay: bool = False) -> LogFile:

@@ -112,7 +112,7 @@ def test_a_terminal_has_colours_unless_it_wants_none(environ):
     for extra, colours in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
         code, text = Terminal({**environ, **extra}, "status").end()
         assert code == 0
-        assert ("\x1b[32m" in text) is colours, text
+        assert ("\x1b[33m" in text) is colours, text
 
 
 def test_without_utf_8_there_is_a_question_mark_and_no_traceback(environ):

@@ -85,3 +85,23 @@ def test_a_terminal_that_is_said_to_be_dumb_is_painted_as_any_other(tmp_path, te
         assert program.wait(20) == 0
     finally:
         program.close()
+
+
+def test_a_terminal_that_goes_without_a_signal_ends_the_console(tmp_path):
+    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    environ |= {"KUBECONFIG": str(tmp_path / "none"), "TERM": "xterm-256color"}
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mlconsole"]
+    # A session of its own without a controlling terminal: nobody sends it SIGHUP.
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, cwd=tmp_path, start_new_session=True
+    )
+    os.close(theirs)
+    written = b""
+    while b"Fleet" not in written:
+        written += os.read(ours, 65536)
+    os.close(ours)
+    try:
+        assert process.wait(20) != 0
+    finally:
+        process.kill()

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from mlconsole import logfile
 from mlconsole.cluster.errors import redact
+from mlconsole.logplace import place
 
 
 def keep(error: BaseException, environ: Mapping[str, str] = os.environ) -> str:
     """Write the traceback of `error` down; one line for the screen that says what it was and where to read on."""
     words = f"{type(error).__name__}: {redact(str(error))}"
-    path = logfile.path(environ)
+    path = place(environ)
     failure = _written(error, path)
     if failure is not None:
         why = getattr(failure, "strerror", None) or type(failure).__name__

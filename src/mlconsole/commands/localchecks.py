@@ -14,7 +14,6 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from mlconsole import logfile
 from mlconsole.cluster.connection import contexts
 from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.commands.findings import Finding, State
@@ -22,6 +21,7 @@ from mlconsole.config import Settings, default_path
 from mlconsole.domain.sources import Condition
 from mlconsole.engine.offload import Offload, WorkerError
 from mlconsole.images import engine
+from mlconsole.logplace import place
 from mlconsole.metrics import prometheus
 
 SECONDS = 6.0
@@ -181,7 +181,7 @@ def _colors(environ: Mapping[str, str]) -> str:
 
 def folders(environ: Mapping[str, str]) -> list[Finding]:
     """Whether the journal and the log can be written: a switch is refused without its record."""
-    state = logfile.path(environ).parent
+    state = place(environ).parent
     problem = _unwritable(state)
     if problem:
         hint = "a switch needs its local record: make the folder writable, or set XDG_STATE_HOME"

@@ -20,6 +20,7 @@ from mlconsole.commands.exits import Exit, Stop
 from mlconsole.config import ConfigError, Loaded, load
 from mlconsole.domain.plans import PlanError
 from mlconsole.engine.operations import describe
+from mlconsole.logplace import place
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ def complete(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def quiet() -> None:
     """Send what libraries and tasks log to the log file: the screen is for answers."""
     try:
-        handler: logging.Handler = logfile.handler(logfile.path(os.environ), "command", delay=True)
+        handler: logging.Handler = logfile.handler(place(os.environ), "command", delay=True)
     except OSError:
         handler = logging.NullHandler()
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -63,7 +63,7 @@ def _unjudged(found: Judged) -> Judged:
     """Pods that are ready are not a service that is well: without figures nobody knows (I21)."""
     if found.health is not Health.OK:
         return found
-    headline = found.headline or "its pods are ready; --figures asks for the rest"
+    headline = found.headline or "not asked: --figures"
     return replace(found, health=Health.UNKNOWN, headline=headline)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlconsole import logfile
 from mlconsole.config import ConfigError, Ui, load
 from mlconsole.engine.spawn import EngineProcess, spawn
+from mlconsole.logplace import place
 
 if TYPE_CHECKING:
     from mlconsole.ui.app import Console
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 RESTARTS = 3
 """Times that a console which ended over its own error is opened again, if it lived for a while in between."""
 LIVED = 20.0
+GRACE = 3.0
+"""Seconds that a console whose terminal is gone has to end by itself."""
 
 
 def run(options: Mapping[str, object]) -> int:
@@ -31,7 +36,8 @@ def run(options: Mapping[str, object]) -> int:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         sys.stderr.write("mlconsole: the console needs a terminal; `mlconsole status` works without one\n")
         return 2
-    path = _log_to_file(logfile.path(os.environ))
+    path = _log_to_file()
+    threading.Thread(target=_end_with_the_terminal, args=(sys.stdin.fileno(),), daemon=True).start()
     for attempt in range(RESTARTS):
         started, app = time.monotonic(), None
         engine = spawn(options, path)
@@ -54,6 +60,19 @@ def run(options: Mapping[str, object]) -> int:
         if time.monotonic() - started < LIVED:
             break
     return _ended(path)
+
+
+def _end_with_the_terminal(terminal: int) -> None:
+    """Wait until the terminal has hung up, which not every end of one says by a signal; then end this process.
+
+    Textual would read from it for ever at full speed, and stop at the first write that nobody takes.
+    """
+    hangup = select.poll()
+    hangup.register(terminal, 0)
+    hangup.poll()
+    os.kill(os.getpid(), signal.SIGHUP)
+    time.sleep(GRACE)
+    os._exit(128 + signal.SIGHUP)
 
 
 def _end(engine: EngineProcess, app: Console | None) -> None:
@@ -90,12 +109,27 @@ def _ended(path: Path) -> int:
     return 1
 
 
-def _log_to_file(path: Path) -> Path:
-    """Send the log to the file, or to nowhere where none can be written: never to the screen."""
-    handler: logging.Handler = logging.NullHandler()
-    try:
-        handler = logfile.handler(path, "ui")
-    except OSError:
-        path = Path(os.devnull)
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+class _Late(logging.Handler):
+    """Opens the log file with the first record, for most consoles never: the handler takes a while to import."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.WARNING)
+        self._path = path
+        self._file: logging.Handler | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; where the file cannot be written nothing is, and never to the screen."""
+        if self._file is None:
+            from mlconsole import logfile
+
+            try:
+                self._file = logfile.handler(self._path, "ui")
+            except OSError:
+                self._file = logging.NullHandler()
+        self._file.handle(record)
+
+
+def _log_to_file() -> Path:
+    path = place(os.environ)
+    logging.basicConfig(handlers=[_Late(path)], level=logging.WARNING, force=True)
     return path
