@@ -358,3 +358,13 @@ async def test_a_namespace_that_cannot_be_one_reads_nothing_and_says_why(console
         await driver.until("cannot be a namespace's name", gone=("fraud-scorer",))
         await driver.press("N", *"ml", "enter")
         await driver.until("fraud-scorer", "k8s ok")
+
+
+async def test_a_registry_that_is_away_is_said_beside_the_runs_and_one_that_is_off_is_not(console, monkeypatch):
+    async with console() as driver:
+        await driver.look_at("churn")
+        await driver.until("ship-churn", "no registry is configured", gone=("training runs:",))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    async with console() as driver:
+        await driver.look_at("churn")
+        await driver.until("ship-churn", "mlflow DOWN", "training runs:")

@@ -7,6 +7,7 @@ from textual.widget import Widget
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import pipeline
+from mlconsole.ui.render.header import TROUBLE
 from mlconsole.ui.spans import Slot, wrapped
 from mlconsole.ui.widgets.table import Table
 
@@ -29,4 +30,6 @@ class PipelinePane(Pane):
         words = "no run is known for this service" if found else ""
         rows = pipeline.rows(found.runs, now) if found else []
         self.query_one(Table).show(rows, wrapped(words, width, Slot.DIM))
-        self.tell(known, now, problem=found.problem if found else "")
+        registry = known.source("mlflow")
+        away = registry is not None and registry.condition in TROUBLE
+        self.tell(known, now, problem=f"training runs: {found.problem}" if found and found.problem and away else "")
