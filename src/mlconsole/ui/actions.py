@@ -1,0 +1,230 @@
+"""What the keys do: each key of `keys.KEYS` has its `action_...` here or in `app`, and its page in `screens`."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+from textual.app import App
+
+from mlconsole.domain.services import Health, ModelService, Shape
+from mlconsole.engine import protocol
+from mlconsole.ui.known import Known
+from mlconsole.ui.panes.latency import LatencyPane
+from mlconsole.ui.render import deployment
+from mlconsole.ui.screens.main import MainScreen
+from mlconsole.ui.widgets.table import Table
+
+
+class Actions(App[int]):
+    """The actions of the console, on what is known and what it can send."""
+
+    def __init__(self, driver_class: Any = None) -> None:
+        super().__init__(driver_class=driver_class)
+        self.known = Known()
+        self._requests = itertools.count(1)
+        self._place: protocol.ChangePlace | None = None
+
+    def send(self, intent: protocol.Intent) -> None:
+        """Send an intent to the engine."""
+        raise NotImplementedError  # pragma: no cover - the console does
+
+    def select(self, key: str) -> None:
+        """Look at another service."""
+        raise NotImplementedError  # pragma: no cover - the console does
+
+    @property
+    def _main(self) -> MainScreen:
+        main = self.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        return main
+
+    def _service(self) -> ModelService | None:
+        service = self.known.service
+        if service is None:
+            self.notify("no service is selected", markup=False)
+        return service
+
+    # ---- actions: traffic
+
+    def action_switch(self) -> None:
+        """Plan a switch of the selected service."""
+        service = self._service()
+        if service is None:
+            return
+        if service.shape not in (Shape.BLUE_GREEN, Shape.BOTH):
+            self.notify(f"{deployment.kind_of(service)}: there is no colour to switch to", markup=False)
+            return
+        if service.idle_color is None and len(service.colors) > 1:
+            self._choose_color(service)
+            return
+        self._operate(protocol.MakePlan(next(self._requests), "switch", service.key))
+
+    def _choose_color(self, service: ModelService) -> None:
+        from mlconsole.ui.screens import choices
+
+        def chosen(color: str | None) -> None:
+            if color:
+                self._operate(protocol.MakePlan(next(self._requests), "switch", service.key, to_color=color))
+
+        self.push_screen(choices.colors(service), chosen)
+
+    def action_rollback(self) -> None:
+        """Plan the way back of the selected service."""
+        service = self._service()
+        if service is None:
+            return
+        if service.shape is not Shape.PLAIN:
+            self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key), self._doubt(service))
+            return
+        from mlconsole.ui.screens import choices
+
+        def chosen(number: str | None) -> None:
+            if number:
+                self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key, revision=int(number)))
+
+        self.push_screen(choices.revisions(service, time.time()), chosen)
+
+    def _doubt(self, service: ModelService) -> str:
+        """What speaks against rolling back this service: it is well, and another one is not."""
+        row = self.known.rows.get(service.key)
+        sick = [item.service.name for item in self.known.rows.values() if item.health is Health.BAD]
+        if row is None or row.health is Health.BAD or not sick:
+            return ""
+        return f"{service.name} looks well; sick is {', '.join(sick[:3])}: esc, then choose it in the fleet"
+
+    def _operate(self, intent: protocol.MakePlan, doubt: str = "") -> None:
+        from mlconsole.ui.screens.operation import OperationScreen
+
+        if self.known.engine_problem:
+            self.notify(f"the engine is not there: {self.known.engine_problem}", severity="error", markup=False)
+            return
+        self.push_screen(OperationScreen(intent, self.send, doubt))
+
+    # ---- actions: look
+
+    def action_logs(self) -> None:
+        """The log of a pod."""
+        service = self._service()
+        if service is not None:
+            from mlconsole.ui.screens.logs import LogPage
+
+            self.push_screen(LogPage(service, self.send))
+
+    def action_events(self) -> None:
+        """Events about the service."""
+        if self._service() is not None:
+            from mlconsole.ui.screens import choices
+
+            self.push_screen(choices.events(self.known))
+
+    def action_audit(self) -> None:
+        """Operations on the service; enter opens one."""
+        if self._service() is None:
+            return
+        from mlconsole.ui.screens import choices
+
+        def chosen(key: str | None) -> None:
+            page = choices.operation(self.known, key or "")
+            if page is not None:
+                self.push_screen(page, lambda _: self.action_audit())
+
+        self.push_screen(choices.audit(self.known), chosen)
+
+    def action_chain(self) -> None:
+        """The serving chain of the live colour."""
+        if self._service() is not None:
+            from mlconsole.ui.screens import choices
+
+            self.push_screen(choices.chain(self.known))
+
+    def action_panel(self) -> None:
+        """Chart the next thing."""
+        self._main.query_one(LatencyPane).next_panel()
+        self._main.renew({"latency"})
+
+    def action_range(self) -> None:
+        """Chart the next range."""
+        self.send(protocol.ShowRange(self._main.query_one(LatencyPane).next_range()))
+        self._main.renew({"latency"})
+
+    def on_table_highlighted(self, event: Table.Highlighted) -> None:
+        """The fleet's cursor decides what is looked at."""
+        if event.table.parent is not None and event.table.parent.id == "fleet":
+            self.select(self._main.pointed())
+
+    def on_table_chosen(self, event: Table.Chosen) -> None:
+        """Enter on a row: the service's colours, the version's page, the run's."""
+        pane = event.table.parent.id if event.table.parent is not None else ""
+        if pane == "fleet":
+            self._main.go(6)
+        elif pane == "registry":
+            from mlconsole.ui.screens import choices
+
+            page = choices.version(self.known, event.key)
+            if page is not None:
+                self.push_screen(page)
+
+    # ---- actions: move
+
+    def action_pane(self, number: int) -> None:
+        """Go to a pane."""
+        self._main.go(number)
+
+    def action_cycle(self, by: int) -> None:
+        """To the next pane."""
+        self._main.cycle(by)
+
+    def action_zoom(self) -> None:
+        """One pane alone, or all."""
+        if not self._main.zoom():
+            self.notify("there is room for one pane: 1 to 6 and tab change it", timeout=3, markup=False)
+
+    def action_filter(self) -> None:
+        """Ask for the words to filter by."""
+        self._main.ask_filter()
+
+    def action_escape(self) -> None:
+        """End the filter; else end the zoom."""
+        self._main.escape()
+
+    def action_service(self, by: int) -> None:
+        """The next service of the fleet, from any pane."""
+        table = self._main.fleet
+        if table is not None:
+            table.action_move(by)
+
+    # ---- actions: place
+
+    def action_context(self) -> None:
+        """Another context."""
+        from mlconsole.ui.screens import choices
+
+        def chosen(context: str | None) -> None:
+            if context:
+                self._change_place(protocol.ChangePlace(context))
+
+        self.push_screen(choices.contexts(self.known), chosen)
+
+    def action_namespace(self) -> None:
+        """Another namespace."""
+        from mlconsole.ui.screens import choices
+
+        def chosen(namespace: str | None) -> None:
+            if namespace:
+                where = "" if namespace == choices.ALL else namespace
+                self._change_place(protocol.ChangePlace(self.known.place.context, where))
+
+        self.push_screen(choices.NamespacePage(self.known), chosen)
+
+    def _change_place(self, place: protocol.ChangePlace) -> None:
+        self._place = place
+        self.known.leave()
+        self.send(place)
+        self._main.show()
+
+    def action_reconnect(self) -> None:
+        """Try again now."""
+        self.send(protocol.Reconnect())
+        self.notify("trying every source that is down again", markup=False)
