@@ -35,7 +35,7 @@ def _train(folder):
     experiment = client.create_experiment("fraud", artifact_location=str(folder / "artifacts"))
     rows = pd.DataFrame({"amount": [1.0, 2.0, 3.0, 4.0], "hour": [1.0, 2.0, 3.0, 5.0]})
     model = LogisticRegression().fit(rows, [0, 0, 1, 1])
-    tags = {"mlflow.user": "mara", "mlflow.source.git.commit": "3f2c1a9" + "0" * 33, "mlflow.source.name": "train.py"}
+    tags = {"mlflow.user": "train", "mlflow.source.git.commit": "3f2c1a9" + "0" * 33, "mlflow.source.name": "train.py"}
     with mlflow.start_run(experiment_id=experiment, run_name="train-1", tags={**tags, "dataset": "june"}):
         mlflow.log_params({"C": 1.0})
         mlflow.log_metrics({"accuracy": 0.91, "broken": float("nan")})

@@ -29,10 +29,10 @@ def test_versions_newest_first_with_aliases_runs_and_stages(scorer):
     assert [version.version for version in scorer.versions] == ["3", "2", "1"]
     assert scorer.aliases == {"champion": "1"}
     first = scorer.find("1")
-    assert (first.aliases, first.stage, first.status, first.user) == (("champion",), "", "READY", "mara")
+    assert (first.aliases, first.stage, first.status, first.user) == (("champion",), "", "READY", "train")
     assert first.created_at > 1.7e9
     run = first.run
-    assert (run.name, run.experiment, run.status, run.user) == ("train-1", "fraud", "FINISHED", "mara")
+    assert (run.name, run.experiment, run.status, run.user) == ("train-1", "fraud", "FINISHED", "train")
     assert run.git_sha.startswith("3f2c1a9")
     assert run.source == "train.py"
     assert run.metrics["accuracy"] == 0.91
@@ -181,7 +181,7 @@ def answering():
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         made.append((server, done))
-        return f"http://mara:s3cret@127.0.0.1:{server.server_port}"
+        return f"http://train:s3cret@127.0.0.1:{server.server_port}"
 
     yield make
     for server, done in made:
@@ -217,7 +217,7 @@ def test_what_a_wrong_server_says(answering, monkeypatch, status, body, conditio
 
 def test_a_closed_port_is_named_without_its_password():
     with pytest.raises(RegistryError) as caught:
-        read("http://mara:s3cret@127.0.0.1:1", {})
+        read("http://train:s3cret@127.0.0.1:1", {})
     assert caught.value.message == "MLflow at http://127.0.0.1:1: the connection was refused"
 
 

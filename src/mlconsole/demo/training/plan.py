@@ -36,7 +36,7 @@ PLANS = (
         (2.1, -0.7, 1.6, 2.4, 1.3, -1.1),
         versions=14,
         champion=13,
-        users=("mara", "jonas"),
+        users=("ci-train", "ci-nightly"),
         challenger=14,
     ),
     Plan(
@@ -46,7 +46,7 @@ PLANS = (
         (-2.2, -1.1, 1.9, -0.4),
         versions=8,
         champion=8,
-        users=("ines", "mara"),
+        users=("ci-nightly", "ci-train"),
     ),
     Plan(
         "ranker",
@@ -64,7 +64,7 @@ PLANS = (
         (1.8, 2.3, 0.8, -0.3),
         versions=5,
         champion=5,
-        users=("jonas", "tomas"),
+        users=("ci-train", "ci-retrain"),
     ),
 )
 
