@@ -27,6 +27,8 @@ async def test_everything_about_a_service_stands_on_one_screen(console):
         assert "way back READY" in text
         assert "rollback to blue v12, 3/3 ready" in text
         assert "feature-store" in text
+        assert text.count("k8s live") == 3
+        assert text.count("scrape live") == 2
 
 
 async def test_a_switch_and_a_rollback_by_the_keyboard(console, cluster):

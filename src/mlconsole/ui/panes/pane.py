@@ -28,8 +28,9 @@ class Pane(Vertical):
 
     DEFAULT_CSS = """
     Pane {
-        border: round $frame; border-title-color: $foreground 70%; border-subtitle-color: $text-warning;
+        border: round $frame; border-title-color: $foreground 70%; border-subtitle-color: $foreground 70%;
         padding: 0 1 0 0; min-height: 3;
+        &.-trouble { border-subtitle-color: $text-warning; }
         &:focus-within { border: round $border; border-title-color: $text-accent; border-title-style: bold; }
     }
     Pane > .notice { height: auto; max-height: 4; display: none; padding: 0 0 0 1; }
@@ -75,6 +76,7 @@ class Pane(Vertical):
         if said != self._said:
             self._said = said
             self.border_title, self.border_subtitle = Content(said[0]), Content(said[1])
+            self.set_class(state is not None and not state.usable(now), "-trouble")
         notice = next(iter(self.query(".notice").results(Lines)))
         content = self._notice(state, problem, max(10, notice.size.width or self.size.width - 4))
         notice.set_class(bool(content), "-said")
@@ -102,4 +104,7 @@ def _state(state: SourceState | None, now: float) -> str:
     age = state.age(now)
     if state.condition is Condition.LIVE and age is not None and age > state.limit:
         return f"{state.name} stale: data from {words.ago(age)}"
+    if state.condition is Condition.LIVE and age is not None:
+        # A minute is near enough here, and costs the line nothing; the header has the seconds.
+        return f"{state.name} live" if age < 60 else f"{state.name} {words.ago(age)}"
     return ""
