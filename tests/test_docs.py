@@ -24,6 +24,12 @@ TABLES = {
     "[services.NAME.thresholds]": config.Thresholds,
     "[services.NAME.gates]": config.Gates,
     "[services.NAME.verify]": config.Verify,
+    "[services.NAME.deploy]": config.Deploy,
+    "[services.NAME.smoke]": config.Smoke,
+    "[services.NAME.parity]": config.Parity,
+    "[services.NAME.analysis.ANALYSIS]": config.Analysis,
+    "[services.NAME.watch]": config.Watch,
+    "[environments.NAME.freeze.FREEZE]": config.Freeze,
 }
 
 
@@ -57,7 +63,8 @@ def settings_of(struct):
     found = {}
     for field in msgspec.structs.fields(struct):
         default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-        own_section = isinstance(default, msgspec.Struct) or (struct is config.Settings and isinstance(default, dict))
+        tables = field.name in ("environments", "services", "analysis", "freeze")
+        own_section = isinstance(default, msgspec.Struct) or tables
         if not own_section and not (struct is config.Environment and field.name == "name"):
             found[field.name] = list(default) if isinstance(default, tuple) else default
     return found

@@ -19,24 +19,16 @@ from msgspec.structs import replace
 
 from mlconsole import configfile
 from mlconsole.configfile import ConfigError, seconds
+from mlconsole.configoperations import Analysis, Deploy, Freeze, Parity, Smoke, Watch
+from mlconsole.configtypes import Path as UrlPath
+from mlconsole.configtypes import Pause, Seconds, Share, Table
 
 __all__ = ["ConfigError", "Loaded", "Settings", "load", "seconds"]
 
 FILE = "mlconsole.toml"
 
 
-Seconds = Annotated[float, Meta(ge=0)]
-"""A duration; the file may also write `90s`, `5m`, `1h30m`, `250ms`."""
-Pause = Annotated[float, Meta(ge=0.5)]
-"""A duration between two looks: not so short that looking is all that is done."""
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class _Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the file: unknown keys are errors."""
-
-
-class Cluster(_Table, frozen=True):
+class Cluster(Table, frozen=True):
     """Where the model services run."""
 
     kubeconfig: str | None = None
@@ -46,7 +38,7 @@ class Cluster(_Table, frozen=True):
     all_namespaces: bool = False
 
 
-class Registry(_Table, frozen=True):
+class Registry(Table, frozen=True):
     """The MLflow registry."""
 
     tracking_uri: str | None = None
@@ -55,7 +47,7 @@ class Registry(_Table, frozen=True):
     """Seconds between two looks."""
 
 
-class Auth(_Table, frozen=True):
+class Auth(Table, frozen=True):
     """How to authenticate to Prometheus. Secrets stay in the environment or in files."""
 
     username: str | None = None
@@ -66,7 +58,7 @@ class Auth(_Table, frozen=True):
     ca_file: str | None = None
 
 
-class Metrics(_Table, frozen=True):
+class Metrics(Table, frozen=True):
     """Where figures come from."""
 
     prometheus_url: str | None = None
@@ -79,37 +71,37 @@ class Metrics(_Table, frozen=True):
     auth: Auth = Auth()
 
 
-class Docker(_Table, frozen=True):
+class Docker(Table, frozen=True):
     """The Docker Engine."""
 
     host: str | None = None
     """Default: DOCKER_HOST."""
 
 
-class Thresholds(_Table, frozen=True):
+class Thresholds(Table, frozen=True):
     """From where on the live colour is sick."""
 
     p95_seconds: Seconds | None = None
     error_share: Share | None = 0.05
 
 
-class Gates(_Table, frozen=True):
+class Gates(Table, frozen=True):
     """What must hold before traffic moves to a colour."""
 
     max_error_share: Share | None = None
     max_p95_seconds: Seconds | None = None
 
 
-class Verify(_Table, frozen=True):
+class Verify(Table, frozen=True):
     """How a model server is asked who it is."""
 
-    path: Annotated[str, Meta(pattern="^/")] = "/health"
+    path: UrlPath = "/health"
     """Answers 200, and the model's version in X-Model-Version or in JSON (`model_version`, `version`)."""
     deadline: Annotated[float, Meta(ge=1)] = 30.0
     """Seconds after which a switch that was not seen to arrive is unverified."""
 
 
-class ServiceSettings(_Table, frozen=True):
+class ServiceSettings(Table, frozen=True):
     """One model service."""
 
     model: str | None = None
@@ -126,9 +118,15 @@ class ServiceSettings(_Table, frozen=True):
     keep_warm: Seconds = 0.0
     """Seconds that the colour that was left is kept; 0 for no limit."""
     verify: Verify = Verify()
+    deploy: Deploy = Deploy()
+    smoke: Smoke = Smoke()
+    parity: Parity = Parity()
+    analysis: dict[str, Analysis] = {}
+    """By name."""
+    watch: Watch = Watch()
 
 
-class Environment(_Table, frozen=True):
+class Environment(Table, frozen=True):
     """A set of contexts and namespaces with rules of their own."""
 
     name: str = msgspec.field(default="", name="(its table's name)")
@@ -138,11 +136,23 @@ class Environment(_Table, frozen=True):
     production: bool = False
     read_only: bool = False
     require_reason: bool = False
+    confirm: bool = False
+    """A switch asks for the service's name typed, also where it is not production."""
+    groups: tuple[str, ...] = ()
+    """Who may go forward: members of one of these groups, as the API server knows them; none for everybody."""
+    min_idle: Seconds = 0.0
+    """How long a release must have been ready on the idle colour."""
+    required_gates: tuple[str, ...] = ()
+    """Gates that a switch must have passed, none of them waived: `smoke`, `parity`, an analysis by its name."""
+    approval: bool = False
+    """A second person has to approve a switch."""
+    freeze: dict[str, Freeze] = {}
+    """By name."""
     prometheus_url: str | None = None
     """The Prometheus of these places, rather than `metrics.prometheus_url`."""
 
 
-class Ui(_Table, frozen=True):
+class Ui(Table, frozen=True):
     """How the console looks."""
 
     theme: str | None = None
@@ -150,7 +160,7 @@ class Ui(_Table, frozen=True):
     """Draw with ASCII only; default: as the terminal's encoding has it."""
 
 
-class Settings(_Table, frozen=True):
+class Settings(Table, frozen=True):
     """Everything."""
 
     cluster: Cluster = Cluster()
@@ -313,16 +323,27 @@ _TABLES: dict[str, type[Struct]] = {
 }
 
 
-_INNER: dict[str, type[Struct]] = {"thresholds": Thresholds, "gates": Gates, "verify": Verify}
+_INNER: dict[str, type[Struct]] = {
+    "thresholds": Thresholds,
+    "gates": Gates,
+    "verify": Verify,
+    "deploy": Deploy,
+    "smoke": Smoke,
+    "parity": Parity,
+    "analysis": Analysis,
+    "watch": Watch,
+    "freeze": Freeze,
+}
+"""By the first word under an environment or a service."""
 
 
 def _table(table: str, inner: str) -> type[Struct]:
     """The type of a table: `inner` is its path under `table`, which is one environment or one service, or nothing."""
     if table:
         of_one = Environment if table.startswith("environments.") else ServiceSettings
-        return _INNER.get(inner, of_one)
+        return _INNER.get(inner.partition(".")[0], of_one)
     if inner.startswith("defaults"):
-        return _INNER.get(inner.partition(".")[2], ServiceSettings)
+        return _INNER.get(inner.split(".")[1] if "." in inner else "", ServiceSettings)
     return _TABLES.get(inner, Settings)
 
 

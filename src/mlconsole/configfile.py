@@ -16,7 +16,9 @@ class ConfigError(Exception):
 
 _DURATIONS = re.compile(
     r"(registry|metrics)\.refresh|metrics\.range"
-    r"|(defaults|services\..+)\.(watch_window|keep_warm|verify\.deadline|thresholds\.p95_seconds|gates\.max_p95_seconds)"
+    r"|(defaults|services\..+)\.(watch_window|keep_warm|verify\.deadline|thresholds\.p95_seconds|gates\.max_p95_seconds"
+    r"|deploy\.progress_deadline|smoke\.max_seconds|analysis\.[^.]+\.interval|watch\.(keep_within|drain))"
+    r"|environments\..+\.min_idle"
 )
 """The keys whose text is a duration, by their dotted names."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
