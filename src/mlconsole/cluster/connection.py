@@ -122,7 +122,19 @@ class Connection:
         params: Params | None = None,
         timeout: float = TIMEOUT,
     ) -> bytes:
-        """The body of the answer to one request that has to succeed; `body` is sent as JSON.
+        """The body of the answer to one request that has to succeed; `body` is sent as JSON. Raises ClusterError."""
+        return (await self.answer(method, path, body, content_type, params, timeout)).body
+
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        params: Params | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Response:
+        """`request`, with the answer's headers.
 
         Raises ClusterError. A refused credential is renewed, and the request repeated, once.
         """
@@ -130,7 +142,7 @@ class Connection:
         if response.status == 401 and await self.reload():
             response = await self.exchange(method, path, body, content_type, params, timeout)
         if 200 <= response.status < 300:
-            return response.body
+            return response
         raise self._refusal(method, path, response)
 
     async def exchange(

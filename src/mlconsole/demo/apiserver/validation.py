@@ -29,6 +29,23 @@ def check(kind: Resource, item: dict[str, Any], before: dict[str, Any] | None) -
         for key, value in (spec.get("selector") or {}).items():
             if not isinstance(value, str):
                 raise invalid(kind.kind, name, f"spec.selector.{key}", "Invalid value: must be a string")
+    elif kind.plural == "leases":
+        for field, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
+            if spec.get(field) is not None and spec[field] < least:
+                raise invalid(kind.kind, name, f"spec.{field}", f"Invalid value: must be at least {least}")
+    elif kind.plural == "horizontalpodautoscalers":
+        _autoscaler(kind, name, spec)
+
+
+def _autoscaler(kind: Resource, name: str, spec: dict[str, Any]) -> None:
+    low, high = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
+    if low < 1:
+        raise invalid(kind.kind, name, "spec.minReplicas", f"Invalid value: {low}: must be greater than or equal to 1")
+    if high < 1:
+        raise invalid(kind.kind, name, "spec.maxReplicas", "Required value: must be greater than 0")
+    if high < low:
+        words = f"Invalid value: {high}: must be greater than or equal to `minReplicas`"
+        raise invalid(kind.kind, name, "spec.maxReplicas", words)
 
 
 def _workload(kind: Resource, name: str, spec: dict[str, Any], before: dict[str, Any]) -> None:
