@@ -21,11 +21,14 @@ VERSION = {
 }
 
 
-def _groups() -> dict[str, str]:
-    found = {item.group: item.version for item in RESOURCES if item.group}
-    for group_version, _ in VIRTUAL:
-        group, _, version = group_version.partition("/")
-        found[group] = version
+def _groups() -> dict[str, list[str]]:
+    """The versions of each group, the preferred one first."""
+    found: dict[str, list[str]] = {}
+    served = [(item.group, item.version) for item in RESOURCES if item.group]
+    served += [(group, version) for group, _, version in (name.partition("/") for name, _ in VIRTUAL)]
+    for group, version in served:
+        if version not in found.setdefault(group, []):
+            found[group].append(version)
     return found
 
 
@@ -36,7 +39,7 @@ def describe(path: str) -> dict[str, Any] | None:
     if path == "/api":
         return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
     if path == "/apis":
-        groups = [_group(name, version) for name, version in sorted(_groups().items())]
+        groups = [_group(name, versions) for name, versions in sorted(_groups().items())]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
     parts = path.strip("/").split("/")
     if parts[0] == "apis" and len(parts) == 2 and parts[1] in _groups():
@@ -54,9 +57,9 @@ def describe(path: str) -> dict[str, Any] | None:
     return None
 
 
-def _group(name: str, version: str) -> dict[str, Any]:
-    entry = {"groupVersion": f"{name}/{version}", "version": version}
-    return {"name": name, "versions": [entry], "preferredVersion": entry}
+def _group(name: str, versions: list[str]) -> dict[str, Any]:
+    entries = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": entries, "preferredVersion": entries[0]}
 
 
 def _resources(group_version: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 import yaml
 from aiohttp import web
 
-from mlconsole.demo.apiserver import discovery, patches, reviews, tables, watching
+from mlconsole.demo.apiserver import discovery, patches, reviews, tables, views, watching
 from mlconsole.demo.apiserver.auth import User, forbidden
 from mlconsole.demo.apiserver.errors import ApiError, expired
 from mlconsole.demo.apiserver.faults import Faults
@@ -109,7 +110,7 @@ class Api:
 
     def _shape(self, request: web.Request, kind: Resource) -> Any:
         """How a single object is shown: as itself, as its events.k8s.io view, or as a Table for kubectl."""
-        view = _events_view if kind.group == "events.k8s.io" else _same
+        view = views.view(kind)
         if "as=Table" in request.headers.get("Accept", ""):
             include = request.query.get("includeObject", "Metadata")
             return lambda item: tables.table(kind.plural, [item], item["metadata"]["resourceVersion"], include)
@@ -131,14 +132,13 @@ class Api:
             document = tables.table(call.kind.plural, page, str(version), query.get("includeObject", "Metadata"))
             document["metadata"] = meta
             return _json(document)
-        if call.kind.group == "events.k8s.io":
-            page = [_events_view(item) for item in page]
+        view = views.view(call.kind)
         return _json(
             {
                 "kind": f"{call.kind.kind}List",
                 "apiVersion": call.kind.group_version,
                 "metadata": meta,
-                "items": page,
+                "items": [view(item) for item in page],
             }
         )
 
@@ -167,27 +167,30 @@ class Api:
         manager = request.query.get("fieldManager") or user.name
         store, kind = self._store, call.kind
         if request.method == "DELETE":
-            return self._delete(call, await _body(request), dry_run)
+            return self._delete(call, await _body(request), request.query)
         body = await _body(request)
         if request.method == "POST":
             item = {**body, "metadata": {**(body.get("metadata") or {})}}
             if kind.namespaced:
                 item["metadata"]["namespace"] = call.namespace
-            if kind.plural == "events" and kind.group:
-                item = _events_back(item)
-            return _json(store.create(kind.key, item, dry_run=dry_run, manager=manager), 201)
+            created = store.create(kind.key, views.back(kind, item), dry_run=dry_run, manager=manager)
+            return _json(views.view(kind)(created), 201)
         if call.subresource == "scale":
             return self._write_scale(request, call, body, dry_run, manager)
         if request.method == "PUT":
             metadata = {"name": call.name, **(body.get("metadata") or {})}
             if kind.namespaced:
                 metadata["namespace"] = call.namespace
-            item = {**body, "metadata": metadata}
+            kept = store.find(kind.key, call.namespace, call.name)
+            item = views.back(kind, {**body, "metadata": metadata}, kept)
             updated = store.update(kind.key, item, subresource=call.subresource, dry_run=dry_run, manager=manager)
-            return _json(updated)
+            return _json(views.view(kind)(updated))
         content_type = request.content_type
         if content_type == patches.APPLY and store.find(kind.key, call.namespace, call.name) is None:
-            return _json(store.create(kind.key, body, dry_run=dry_run, manager=manager), 201)
+            item = views.back(kind, {**body, "metadata": {**(body.get("metadata") or {}), "name": call.name}})
+            if kind.namespaced:
+                item["metadata"]["namespace"] = call.namespace
+            return _json(store.create(kind.key, item, dry_run=dry_run, manager=manager, applied=True), 201)
         patched = store.patch(
             kind.key,
             call.namespace,
@@ -197,6 +200,7 @@ class Api:
             subresource=call.subresource,
             dry_run=dry_run,
             manager=manager,
+            kind=kind,
         )
         return _json(self._shape(request, kind)(patched))
 
@@ -209,8 +213,9 @@ class Api:
         wanted = {**item, "metadata": metadata, "spec": {**item["spec"], "replicas": replicas}}
         return _json(_scale(self._store.update(call.kind.key, wanted, dry_run=dry_run, manager=manager)))
 
-    def _delete(self, call: Call, options: Any, dry_run: bool) -> web.Response:
-        options = options if isinstance(options, dict) else {}
+    def _delete(self, call: Call, options: Any, query: Mapping[str, str]) -> web.Response:
+        # With a body, nothing else is read.
+        options = options if isinstance(options, dict) and options else _of_query(query)
         names = [call.name]
         if not call.name:
             names = [item["metadata"]["name"] for item in self._store.list(call.kind.key, call.namespace)[0]]
@@ -222,7 +227,8 @@ class Api:
                 name,
                 preconditions=options.get("preconditions"),
                 grace=options.get("gracePeriodSeconds"),
-                dry_run=dry_run,
+                dry_run="All" in (options.get("dryRun") or ()),
+                orphan=options.get("propagationPolicy") == "Orphan",
             )
         if call.kind.plural == "pods" and call.name:
             return _json(gone)
@@ -269,6 +275,16 @@ async def _body(request: web.Request) -> Any:
         raise ApiError(400, f"the body cannot be read: {error}") from error
 
 
+def _of_query(query: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a removal that were given as parameters."""
+    options: dict[str, Any] = {"propagationPolicy": query.get("propagationPolicy", "")}
+    if query.get("dryRun"):
+        options["dryRun"] = [query["dryRun"]]
+    if query.get("gracePeriodSeconds", "").isdigit():
+        options["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
+    return options
+
+
 def _continued(token: str, version: int) -> tuple[int, int]:
     if not token:
         return 0, version
@@ -277,10 +293,6 @@ def _continued(token: str, version: int) -> tuple[int, int]:
         return int(start), int(since)
     except ValueError as error:
         raise expired("The provided continue parameter is too old or not one of this server's.") from error
-
-
-def _same(item: Object) -> Object:
-    return item
 
 
 def _scale(item: Object) -> Object:
@@ -296,24 +308,3 @@ def _scale(item: Object) -> Object:
             "selector": ",".join(f"{key}={value}" for key, value in labels.items()),
         },
     }
-
-
-def _events_view(item: Object) -> Object:
-    """A core Event as events.k8s.io/v1 has it."""
-    moved = {key: value for key, value in item.items() if key not in ("involvedObject", "message", "source", "count")}
-    return {
-        **moved,
-        "apiVersion": "events.k8s.io/v1",
-        "regarding": item.get("involvedObject") or {},
-        "note": item.get("message", ""),
-        "deprecatedSource": item.get("source") or {},
-        "deprecatedCount": item.get("count", 1),
-        "deprecatedFirstTimestamp": item.get("firstTimestamp"),
-        "deprecatedLastTimestamp": item.get("lastTimestamp"),
-        "eventTime": item.get("eventTime"),
-    }
-
-
-def _events_back(item: Object) -> Object:
-    moved = {key: value for key, value in item.items() if key not in ("regarding", "note")}
-    return {**moved, "involvedObject": item.get("regarding") or {}, "message": item.get("note", "")}

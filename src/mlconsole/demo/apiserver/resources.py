@@ -57,6 +57,9 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "horizontalpodautoscalers", "HorizontalPodAutoscaler", "autoscaling", "v2", True, ("hpa",), ("status",), _ALL
     ),
+    Resource(
+        "horizontalpodautoscalers", "HorizontalPodAutoscaler", "autoscaling", "v1", True, ("hpa",), ("status",), _ALL
+    ),
     Resource("leases", "Lease", "coordination.k8s.io", "v1"),
     Resource("events", "Event", "events.k8s.io", "v1", True, ("ev",)),
 )

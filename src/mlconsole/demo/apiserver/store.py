@@ -11,13 +11,13 @@ import datetime
 import secrets
 import uuid
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from mlconsole.demo.apiserver import patches, selectors, validation
+from mlconsole.demo.apiserver import managed, patches, selectors, validation, views
 from mlconsole.demo.apiserver.errors import ApiError, conflict, expired, not_found
 from mlconsole.demo.apiserver.resources import BY_KEY, Resource
 
@@ -91,7 +91,9 @@ class Store:
 
     # ---- changing
 
-    def create(self, resource: str, obj: Object, *, dry_run: bool = False, manager: str = "world") -> Object:
+    def create(
+        self, resource: str, obj: Object, *, dry_run: bool = False, manager: str = "world", applied: bool = False
+    ) -> Object:
         """Create an object; 409 where there is one, 422 for one that is not valid."""
         kind = BY_KEY[resource]
         item = copy.deepcopy(obj)
@@ -110,7 +112,7 @@ class Store:
         if "spec" in item:
             meta["generation"] = 1
         validation.defaults(kind, item)
-        _managed(item, None, manager)
+        managed.note(item, None, manager, applied=obj if applied else None)
         return item if dry_run else self._commit(resource, "ADDED", item, None)
 
     def update(
@@ -136,16 +138,19 @@ class Store:
         subresource: str = "",
         dry_run: bool = False,
         manager: str = "world",
+        kind: Resource | None = None,
     ) -> Object:
-        """Patch an object; a resourceVersion in the result that is not the object's is a 409."""
-        kind = BY_KEY[resource]
+        """Patch an object as `kind` shows it; a resourceVersion in the result that is not the object's is a 409."""
+        shown, kind = kind or BY_KEY[resource], BY_KEY[resource]
         before = self.get(resource, namespace, name)
-        after = patches.apply(before, patch, content_type)
+        after = patches.apply(views.view(shown)(before), patch, content_type)
         if not isinstance(after, dict) or (after.get("metadata") or {}).get("name") != name:
             raise ApiError(400, "the patch changes the object's name")
         if after["metadata"].get("resourceVersion") != before["metadata"]["resourceVersion"]:
             raise conflict(resource, kind.group, name)
-        return self._replace(kind, before, copy.deepcopy(after), subresource, dry_run, manager)
+        after = copy.deepcopy(views.back(shown, after, before))
+        applied = patch if content_type == patches.APPLY and isinstance(patch, dict) else None
+        return self._replace(kind, before, after, subresource, dry_run, manager, applied)
 
     def delete(
         self,
@@ -156,8 +161,12 @@ class Store:
         preconditions: Object | None = None,
         grace: int | None = None,
         dry_run: bool = False,
+        orphan: bool = False,
     ) -> Object:
-        """Delete an object; a pod on a node is marked, and goes when the node says so (grace 0)."""
+        """Delete an object and what it owns; a pod on a node is marked, and goes when the node says so (grace 0).
+
+        With `orphan` what it owns stays, as nobody's.
+        """
         before = self.get(resource, namespace, name)
         for key, wanted in (preconditions or {}).items():
             if wanted and before["metadata"].get(key) != wanted:
@@ -174,11 +183,20 @@ class Store:
                 "deletionGracePeriodSeconds": spec_grace if grace is None else grace,
             }
             return self._commit(resource, "MODIFIED", {**before, "metadata": meta}, before)
+        if orphan:
+            self._let_go(before["metadata"]["uid"])
         del self._kinds[resource].objects[namespace, name]
         return self._commit(resource, "DELETED", before, before)
 
     def _replace(
-        self, kind: Resource, before: Object, after: Object, subresource: str, dry_run: bool, manager: str
+        self,
+        kind: Resource,
+        before: Object,
+        after: Object,
+        subresource: str,
+        dry_run: bool,
+        manager: str,
+        applied: Object | None = None,
     ) -> Object:
         if subresource == "status":
             item = {**before, "status": after.get("status") or {}}
@@ -202,7 +220,7 @@ class Store:
             "metadata": {**before["metadata"], "managedFields": None},
         }:
             return before
-        _managed(item, before, manager, subresource)
+        managed.note(item, before, manager, subresource, applied)
         return item if dry_run else self._commit(kind.key, "MODIFIED", item, before)
 
     def _commit(self, resource: str, change: str, item: Object, before: Object | None) -> Object:
@@ -221,16 +239,35 @@ class Store:
         return item
 
     def _collect(self, uid: str) -> None:
-        """Delete what a deleted object owned."""
-        owned = [
-            (resource, key)
+        """Delete what a deleted object owned alone."""
+        for resource, item in self._owned(uid):
+            others = [owner for owner in item["metadata"]["ownerReferences"] if owner.get("uid") != uid]
+            namespace, name = item["metadata"].get("namespace", ""), item["metadata"]["name"]
+            if any(self._lives(owner.get("uid", "")) for owner in others):
+                self._disown(resource, item, others)
+            elif self.find(resource, namespace, name):
+                self.delete(resource, namespace, name)
+
+    def _let_go(self, uid: str) -> None:
+        for resource, item in self._owned(uid):
+            others = [owner for owner in item["metadata"]["ownerReferences"] if owner.get("uid") != uid]
+            self._disown(resource, item, others)
+
+    def _disown(self, resource: str, item: Object, others: Sequence[Object]) -> None:
+        self._commit(
+            resource, "MODIFIED", {**item, "metadata": {**item["metadata"], "ownerReferences": [*others]}}, item
+        )
+
+    def _owned(self, uid: str) -> Sequence[tuple[str, Object]]:
+        return [
+            (resource, item)
             for resource, kind in self._kinds.items()
-            for key, item in kind.objects.items()
+            for item in kind.objects.values()
             if any(owner.get("uid") == uid for owner in item["metadata"].get("ownerReferences") or ())
         ]
-        for resource, (namespace, name) in owned:
-            if self.find(resource, namespace, name):
-                self.delete(resource, namespace, name)
+
+    def _lives(self, uid: str) -> bool:
+        return any(item["metadata"]["uid"] == uid for kind in self._kinds.values() for item in kind.objects.values())
 
     # ---- watching
 
@@ -268,31 +305,3 @@ class Store:
                     yield None
         finally:
             kind.watchers.discard(awake)
-
-
-def _managed(item: Object, before: Object | None, manager: str, subresource: str = "") -> None:
-    """Note who wrote which top-level fields, as managedFields does."""
-    fields: Object = {}
-    for part in ("spec", "data", "status"):
-        old = (before or {}).get(part) or {}
-        changed = [key for key, value in (item.get(part) or {}).items() if old.get(key) != value]
-        if changed:
-            fields[f"f:{part}"] = {f"f:{key}": {} for key in changed}
-    if not fields:
-        return
-    entry = {
-        "manager": manager,
-        "operation": "Update",
-        "apiVersion": item["apiVersion"],
-        "time": now(),
-        "fieldsType": "FieldsV1",
-        "fieldsV1": fields,
-    }
-    if subresource:
-        entry["subresource"] = subresource
-    others = [
-        old
-        for old in item["metadata"].get("managedFields") or ()
-        if (old["manager"], old.get("subresource", "")) != (manager, subresource)
-    ]
-    item["metadata"] = {**item["metadata"], "managedFields": [*others, entry]}

@@ -81,6 +81,9 @@ def defaults(kind: Resource, item: dict[str, Any]) -> None:
     elif kind.plural == "services":
         ports = [{"protocol": "TCP", "targetPort": port["port"], **port} for port in spec.get("ports") or ()]
         spec = {"type": "ClusterIP", "sessionAffinity": "None", **spec, "ports": ports}
+    elif kind.plural == "horizontalpodautoscalers":
+        cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+        spec = {"minReplicas": 1, "metrics": [{"type": "Resource", "resource": cpu}], **spec}
     elif kind.plural == "pods":
         spec = pod_defaults(spec)
         item.setdefault("status", {"phase": "Pending"})
