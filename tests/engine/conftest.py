@@ -6,6 +6,7 @@ import time
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from cluster import conftest as clusters
 from mlconsole.cluster import history
@@ -14,16 +15,21 @@ from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.demo.apiserver.patches import MERGE
 from mlconsole.demo.world import Options, World
 from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.operation import begin, record_of
+from mlconsole.domain.phases import Phase
 from mlconsole.domain.services import Release
 from mlconsole.engine import answers, gates
 from mlconsole.engine.audit import Journal
-from mlconsole.engine.gateway import Consent, Gateway
+from mlconsole.engine.consent import Consent, check_consent
+from mlconsole.engine.execution.folder import Folder
+from mlconsole.engine.execution.runner import Runner
 from mlconsole.engine.planner import Planner
 
 Cluster, until = clusters.Cluster, clusters.until
 # Fixtures: the embedded API server, a real one, each of the two.
 embedded, real, cluster = clusters.embedded, clusters.real, clusters.cluster
 
+LATER = (Phase.WATCH, Phase.KEEP, Phase.DRAIN, Phase.SMOKE)
 QUICK = Settings(defaults=ServiceSettings(verify=Verify(deadline=0.3)))
 """No model server answers here: what cannot be seen to arrive is unverified soon."""
 DAY = 86_400.0
@@ -50,11 +56,15 @@ class Desk:
         self.glances = ()
         self.journal = Journal(folder / "state" / "audit.jsonl")
         self.planner = Planner(self.connection, settings, lambda _: self.glances, self.clock)
-        self.gateway = Gateway(self.connection, settings, self.journal, self.clock)
+        self.settings = settings
+        self.folder = folder
+        self.runner = None
         self.steps = []
 
     async def plan(self, kind=Kind.SWITCH, service="fraud", **more):
-        return await self.planner.plan(kind, self.cluster.namespace, service, **more)
+        """A plan that ends when the traffic was seen to arrive, or was not: nobody waits for the watch window here."""
+        plan = await self.planner.plan(kind, self.cluster.namespace, service, **more)
+        return replace(plan, route=tuple(phase for phase in plan.route if phase not in LATER))
 
     async def carry_out(self, plan, at="", then=lambda: None, **said):
         """Consent to a plan; `then` is done when the step `at` is reported."""
@@ -66,7 +76,23 @@ class Desk:
 
         # No pod answers behind an API server alone.
         words = {"reason": "a test", "typed": plan.service, "waived": ("answers",)} | said
-        return await self.gateway.execute(plan, Consent(plan.hash, **words), report)
+        return await self.execute(plan, Consent(plan.hash, **words), report)
+
+    async def execute(self, plan, consent, report):
+        """What an executor does, in this process; the record, or the error that ended it before anything changed."""
+        check_consent(plan, consent, self.clock())
+        started = begin(
+            plan, plan.target.user, self.clock(), host="desk", reason=consent.reason.strip(), waived=consent.waived
+        )
+        folder = Folder(self.folder / "operations" / plan.id)
+        folder.make()
+        self.runner = Runner(
+            started, self.connection, self.settings, self.journal, folder, clock=self.clock, hear=report
+        )
+        ended = await self.runner.run()
+        if self.runner.error and record_of(ended).outcome in (Outcome.FAILED, Outcome.OVERTAKEN):
+            raise self.runner.error
+        return record_of(ended)
 
     async def do(self, kind=Kind.SWITCH, service="fraud", **more):
         return await self.carry_out(await self.plan(kind, service, **more))
@@ -81,7 +107,7 @@ class Desk:
     async def remember(self, *records):
         past = await history.read(self.cluster.connection, self.cluster.namespace, "fraud")
         for record in records:
-            past = await history.append(self.cluster.connection, record, past)
+            past = await history.append(self.cluster.connection, [record], past)
 
     def lines(self):
         return [json.loads(line) for line in self.journal.path.read_text().splitlines()]

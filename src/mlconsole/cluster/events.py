@@ -27,7 +27,7 @@ async def tell(connection: Connection, record: Record) -> None:
     body = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{record.service}.{record.id}", "namespace": record.namespace},
+        "metadata": {"name": f"{record.service}.{record.id}.{record.outcome}", "namespace": record.namespace},
         "involvedObject": {
             "apiVersion": "v1",
             "kind": "Service",

@@ -14,7 +14,7 @@ from mlconsole.cluster import discovery, objects, resources
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.errors import Forbidden, NotFound, ServerError
-from mlconsole.cluster.inventory import SLICE_SERVICE, Inventory
+from mlconsole.cluster.inventory import SLICE_SERVICE, Inventory, scaled
 from mlconsole.cluster.resources import Resource, Served
 from mlconsole.domain.plans import Diff, PlanError, Write
 from mlconsole.domain.services import ModelService
@@ -29,16 +29,26 @@ class Fresh(Struct, frozen=True):
 
     service: ModelService
     raw: dict[tuple[str, str], Any]
-    """(resource, name) to the object as the server sent it: the Service, its Deployments and their ReplicaSets."""
+    """(resource, name) to the object as the server sent it: the Service, its Deployments, their ReplicaSets and
+    autoscalers, and the autoscalers that wait for a Deployment."""
 
     def uid_of(self, resource: str, name: str) -> str:
         """The uid of one of the objects, or empty."""
         found = self.raw.get((resource, name))
         return str(found["metadata"].get("uid", "")) if found else ""
 
+    @property
+    def autoscalers(self) -> tuple[dict[str, Any], ...]:
+        """The HorizontalPodAutoscalers among the objects."""
+        return tuple(item for (resource, _), item in self.raw.items() if resource == resources.AUTOSCALERS.key)
+
     def meets(self, write: Write) -> bool:
         """Whether everything that `write` was planned on is still so."""
         found = self.raw.get((write.resource, write.name))
+        if write.body is not None:
+            return found is None
+        if write.delete:
+            return found is not None and found["metadata"].get("uid") == write.uid
         return found is not None and all(
             _at(found, step["path"]) == step["value"] for step in write.patch if step["op"] == "test"
         )
@@ -46,9 +56,18 @@ class Fresh(Struct, frozen=True):
     def has(self, write: Write) -> bool:
         """Whether everything that `write` puts in place is in place."""
         found = self.raw.get((write.resource, write.name))
+        if write.delete:
+            return found is None or found["metadata"].get("uid") != write.uid
+        if write.body is not None:
+            return found is not None and _mark(found) == _mark(write.body)
         return found is not None and all(
-            _at(found, step["path"]) == step["value"] for step in write.patch if step["op"] in ("add", "replace")
+            _at(found, step["path"]) == step.get("value") for step in write.patch if step["op"] != "test"
         )
+
+
+def _mark(found: dict[str, Any]) -> str:
+    """The operation that made an object, by its annotation; what was made by nobody's is like nothing."""
+    return ((found.get("metadata") or {}).get("annotations") or {}).get(discovery.PREFIX + "operation", "") or "?"
 
 
 async def read(
@@ -101,7 +120,7 @@ async def _read(
     for kind, items in zip((*others, pods), (*lists, of_pods), strict=True):
         await _fill(inventory, kind, items, as_sent)
     described = discovery.describe(decoded, inventory, hints)
-    return Fresh(described, {key: msgspec.json.decode(as_sent[key]) for key in _of(described, as_sent)})
+    return Fresh(described, {key: msgspec.json.decode(as_sent[key]) for key in _of(described, inventory, as_sent)})
 
 
 def _service(body: bytes, path: str) -> objects.Service:
@@ -111,10 +130,16 @@ def _service(body: bytes, path: str) -> objects.Service:
     return decoded
 
 
-def _of(service: ModelService, there: Container[tuple[str, str]]) -> list[tuple[str, str]]:
+def _of(service: ModelService, inventory: Inventory, there: Container[tuple[str, str]]) -> list[tuple[str, str]]:
     """The objects that are kept whole: what a write may test and replace. Not the whole namespace's."""
     wanted = [("services", service.name), *(("deployments", color.deployment) for color in service.colors)]
     wanted += [("replicasets", revision.replica_set) for color in service.colors for revision in color.revisions]
+    colors = {color.deployment for color in service.colors}
+    wanted += [
+        (resources.AUTOSCALERS.key, scaler.metadata.name)
+        for scaler in inventory.horizontalpodautoscalers.within(service.namespace)
+        if (name := scaled(scaler)) in colors or (name and not inventory.deployments.get(service.namespace, name))
+    ]
     return [key for key in wanted if key in there]
 
 
@@ -161,7 +186,7 @@ async def _list(
         return ()
 
 
-_KEPT: tuple[Resource, ...] = (resources.DEPLOYMENTS, resources.REPLICA_SETS)
+_KEPT: tuple[Resource, ...] = (resources.DEPLOYMENTS, resources.REPLICA_SETS, resources.AUTOSCALERS)
 
 
 async def _fill(

@@ -1,4 +1,8 @@
-"""The history of a service's operations, in a ConfigMap beside it (format: `domain.history`)."""
+"""The history of a service's operations, in a ConfigMap beside it (format: `domain.history`).
+
+The operation under way stands there too, whole, so that any console can show it, and take it up when its executor is
+gone (I18). Whoever writes never overwrites what a later holder of the lock wrote (I7).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,10 @@ from mlconsole.cluster import objects, writes
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Conflict, NotFound
 from mlconsole.domain.history import Record, config_map_name, decode, encode, foreign_lines
+from mlconsole.domain.operation import Operation
 
 KEY = "records"
+OPERATION = "operation"
 TRIES = 10
 PAUSE = 0.02
 """Seconds, times the tries so far."""
@@ -28,6 +34,10 @@ class Past(Struct, frozen=True):
     complaints: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     """Lines that are no record to this version; they are written back as they are."""
+    operation: Operation | None = None
+    """The one under way, or interrupted."""
+    rest: dict[str, str] = {}
+    """The other keys, as they are."""
 
     @property
     def known(self) -> bool:
@@ -48,44 +58,86 @@ async def read(connection: Connection, namespace: str, service: str) -> Past:
 
 
 def _past(found: objects.ConfigMap) -> Past:
-    text = (found.data or {}).get(KEY, "")
+    data = dict(found.data or {})
+    text, under_way = data.pop(KEY, ""), data.pop(OPERATION, "")
     records, complaints = decode(text)
-    return Past(tuple(records), found.metadata.resource_version, tuple(complaints), tuple(foreign_lines(text)))
-
-
-async def append(connection: Connection, record: Record, past: Past) -> Past:
-    """Add `record` to what is on record; when somebody else wrote meanwhile, to what they left (never a lost update).
-
-    Raises ClusterError when it could not be written.
-    """
-    for attempt in range(TRIES):
+    operation = None
+    if under_way:
         try:
-            return await _write(connection, record, past)
+            operation = msgspec.json.decode(under_way, type=Operation)
+        except msgspec.DecodeError as error:
+            complaints.append(f"the operation under way cannot be read: {error}")
+            data[OPERATION] = under_way
+    version = found.metadata.resource_version
+    return Past(tuple(records), version, tuple(complaints), tuple(foreign_lines(text)), operation, data)
+
+
+async def append(
+    connection: Connection, records: Sequence[Record], past: Past, operation: Operation | None = None
+) -> Past:
+    """Add `records`, all of one service, and put `operation` in the place of what is under way; None leaves that.
+
+    When somebody else wrote meanwhile, it is added to what they left (never a lost update). Raises Conflict when what
+    is under way there is of a later holder of the lock, ClusterError when it could not be written.
+    """
+    return await _put(connection, records[0].namespace, records[0].service, past, records, operation)
+
+
+async def keep(connection: Connection, operation: Operation, past: Past) -> Past:
+    """Put `operation` in the place of what is under way; one that has ended is taken out. Raises as `append` does."""
+    return await _put(connection, operation.plan.target.namespace, operation.plan.service, past, (), operation)
+
+
+async def _put(
+    connection: Connection,
+    namespace: str,
+    service: str,
+    past: Past,
+    added: Sequence[Record],
+    operation: Operation | None,
+) -> Past:
+    for attempt in range(TRIES):
+        if operation is not None and past.operation is not None and past.operation.token > operation.token:
+            raise Conflict(
+                f"operation {operation.id} on {service}", "another one holds the service by now", "look again"
+            )
+        try:
+            return await _write(connection, namespace, service, past, added, operation)
         except Conflict:
             if attempt == TRIES - 1:
                 raise
             # Somebody else's write came first. Those who wait differently do not meet again.
             await asyncio.sleep(random.uniform(0.0, PAUSE * attempt))
-            past = await read(connection, record.namespace, record.service)
+            past = await read(connection, namespace, service)
     raise AssertionError("unreachable")
 
 
-async def _write(connection: Connection, record: Record, past: Past) -> Past:
-    name = config_map_name(record.service)
-    records: Sequence[Record] = (*past.records, record)
+async def _write(
+    connection: Connection,
+    namespace: str,
+    service: str,
+    past: Past,
+    added: Sequence[Record],
+    operation: Operation | None,
+) -> Past:
+    name = config_map_name(service)
+    records = (*past.records, *added)
     metadata = {
         "name": name,
-        "namespace": record.namespace,
-        "labels": {"app.kubernetes.io/managed-by": "mlconsole", "mlconsole.io/service": record.service},
+        "namespace": namespace,
+        "labels": {"app.kubernetes.io/managed-by": "mlconsole", "mlconsole.io/service": service},
     }
     if past.resource_version:
         metadata["resourceVersion"] = past.resource_version
-    data = {KEY: encode(records, foreign=past.foreign)}
+    data = {**past.rest, KEY: encode(records, foreign=past.foreign)}
+    under_way = past.operation if operation is None else operation
+    if under_way is not None and not under_way.ended:
+        data[OPERATION] = msgspec.json.encode(under_way).decode()
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     if past.resource_version:
-        written = await writes.replace(connection, _path(record.namespace, name), body)
+        written = await writes.replace(connection, _path(namespace, name), body)
     else:
-        written = await writes.create(connection, _path(record.namespace, ""), body)
+        written = await writes.create(connection, _path(namespace, ""), body)
     return _past(msgspec.json.decode(written, type=objects.ConfigMap))
 
 

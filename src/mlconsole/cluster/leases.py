@@ -117,6 +117,11 @@ def name_of(service: str) -> str:
     return f"mlconsole-{service}"
 
 
+def held_of(whole: Mapping[str, Any]) -> Held:
+    """The lock in a Lease that was read before. Raises ServerError for what is none."""
+    return _held(msgspec.json.encode(whole), "a Lease")
+
+
 async def read(connection: Connection, namespace: str, service: str) -> Held | None:
     """The lock of a service; None where there never was one. Raises ClusterError."""
     path = _path(namespace, name_of(service))

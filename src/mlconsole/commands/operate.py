@@ -24,8 +24,10 @@ from mlconsole.commands.running import add_output, failures, quiet, settings, wr
 from mlconsole.commands.statusjson import record_json
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.operation import record_of
 from mlconsole.domain.plans import Confirmation, Plan, PlanError
-from mlconsole.engine.gateway import Consent, Step, check_consent
+from mlconsole.engine.consent import Consent, check_consent
+from mlconsole.engine.ledger import Step
 from mlconsole.engine.session import Session
 
 _JSON = """\
@@ -182,7 +184,7 @@ class Operation:
     # ---- doing it
 
     def _carry_out(self, session: Session, plan: Plan, consent: Consent) -> int:
-        record = self._runner.run(session.execute(plan, consent, self._report))
+        record = record_of(self._runner.run(session.execute(plan, consent, self._report)))
         done = record.outcome is Outcome.VERIFIED
         code = Exit.DONE if done else Exit.FAILED
         if self._json:
@@ -246,11 +248,9 @@ def _not_done(plan: Plan, record: Record) -> str:
 
 
 def _so_far(steps: list[Step], service: str) -> str:
-    """What an operation that was broken off has changed, as far as its steps say."""
-    names = [step.step for step in steps]
-    look = f"`mlconsole status {service}` shows what is"
-    if "verify" in names or any(step.step == "write" and " -> " in step.words for step in steps):
-        return f"the change WAS made and its arrival not awaited; {look}"
-    if "record" in names:
-        return f"it is not known whether the change was made; {look}"
-    return "nothing was changed"
+    """What becomes of an operation whose shell is left."""
+    if not steps:
+        return "nothing was changed"
+    return (
+        f"the operation goes on; `mlconsole status {service}` tells how it ended, `mlconsole abort {service}` ends it"
+    )

@@ -19,7 +19,7 @@ from mlconsole.commands import options
 from mlconsole.commands.exits import Exit, Stop
 from mlconsole.config import ConfigError, Loaded, load
 from mlconsole.domain.plans import PlanError
-from mlconsole.engine.operations import describe
+from mlconsole.engine.answering import describe
 from mlconsole.logplace import place
 
 T = TypeVar("T")

@@ -31,6 +31,23 @@ class Kind(enum.StrEnum):
 
     SWITCH = "switch"
     ROLLBACK = "rollback"
+    DEPLOY = "deploy"
+    SCALE = "scale"
+    RESTART = "restart"
+    PAUSE = "pause"
+    """The rollout of a colour's Deployment is held."""
+    UNPAUSE = "unpause"
+    ADOPT = "adopt"
+    """A plain Deployment and Service become blue-green."""
+    RELEASE = "release"
+    """An adoption is undone."""
+    DRILL = "drill"
+    """A rollback is rehearsed: nothing is written but its record."""
+
+    @property
+    def moves_traffic(self) -> bool:
+        """Whether an operation of this kind leaves the traffic on another colour or revision."""
+        return self in (Kind.SWITCH, Kind.ROLLBACK)
 
 
 class Outcome(enum.StrEnum):
@@ -43,7 +60,19 @@ class Outcome(enum.StrEnum):
     UNVERIFIED = "unverified"
     """The write was applied; the traffic was not seen there within the deadline."""
     FAILED = "failed"
-    """Nothing was changed."""
+    """Nothing was changed, or what was is undone."""
+    ABORTED = "aborted"
+    """A person ended it before the traffic moved; what it had made is undone."""
+    RETURNED = "returned"
+    """The traffic was moved, and moved back within the operation."""
+    ABANDONED = "abandoned"
+    """Left as it was found, with a reason."""
+    OVERTAKEN = "overtaken"
+    """Somebody else changed the service meanwhile."""
+
+
+NOTHING_MOVED = frozenset({Outcome.FAILED, Outcome.ABORTED})
+"""Outcomes after which the traffic is where it was."""
 
 
 class Record(Struct, frozen=True, omit_defaults=True):
@@ -57,6 +86,7 @@ class Record(Struct, frozen=True, omit_defaults=True):
     """When the intent was recorded, seconds since the epoch."""
     user: str
     host: str = ""
+    terminal: str = ""
     context: str = ""
     plan_hash: str = ""
     reason: str = ""
@@ -149,7 +179,7 @@ def is_bad(release: Release, records: Sequence[Record]) -> bool:
     """
     bad = False
     for record in records:
-        if record.kind is Kind.ROLLBACK and record.outcome is not Outcome.FAILED:
+        if record.kind is Kind.ROLLBACK and record.outcome not in NOTHING_MOVED:
             bad = bad or (record.from_release.same_as(release) and not record.to_release.same_as(release))
         elif record.kind is Kind.SWITCH and record.outcome is Outcome.VERIFIED and record.to_release.same_as(release):
             bad = False
@@ -162,7 +192,7 @@ def is_bad_revision(number: int, records: Sequence[Record]) -> bool:
     A revision that is brought up again gets a new number, so that the old one is never praised by mistake.
     """
     return any(
-        record.kind is Kind.ROLLBACK and record.outcome is not Outcome.FAILED and record.from_revision == number
+        record.kind is Kind.ROLLBACK and record.outcome not in NOTHING_MOVED and record.from_revision == number
         for record in records
         if record.from_revision
     )
@@ -189,7 +219,7 @@ def verified_good(records: Sequence[Record], now: float, watch_seconds: float) -
     How long a stay was is known only where the next operation found the release still there; where somebody had moved
     the traffic by other means in between, it is not, and unknown is not good (I21).
     """
-    moves = [record for record in records if record.outcome is not Outcome.FAILED]
+    moves = [record for record in records if record.kind.moves_traffic and record.outcome not in NOTHING_MOVED]
     stays: list[Good] = []
     for index, record in enumerate(moves):
         following = moves[index + 1] if index + 1 < len(moves) else None

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mlconsole.domain.history import Good, Kind
+from mlconsole.domain.phases import Phase
 from mlconsole.domain.services import Color, ModelService, Release, Shape
 
 FRESH_SECONDS = 5.0
@@ -98,14 +99,31 @@ class PatchType(enum.StrEnum):
 
 
 class Write(Struct, frozen=True):
-    """The one write of a plan."""
+    """One write of a plan: a patch, the making of an object, or its removal."""
 
     resource: str
-    """`services` or `deployments`."""
+    """`services`, `deployments` or `horizontalpodautoscalers`."""
     namespace: str
     name: str
-    patch: tuple[dict[str, Any], ...]
+    patch: tuple[dict[str, Any], ...] = ()
     """A JSON Patch (RFC 6902) whose `test` operations are the precondition (I6)."""
+    body: dict[str, Any] | None = None
+    """The object to make, where there must be none."""
+    delete: bool = False
+    uid: str = ""
+    """Of the object to remove, as it was seen."""
+    phase: Phase = Phase.SWITCH
+    """When it is sent."""
+
+    @property
+    def verb(self) -> str:
+        """`patch`, `create` or `delete`."""
+        return "delete" if self.delete else "create" if self.body is not None else "patch"
+
+    @property
+    def label(self) -> str:
+        """`deployments ml/fraud-scorer-blue`."""
+        return f"{self.resource} {self.namespace}/{self.name}"
 
 
 class Confirmation(enum.StrEnum):
@@ -133,7 +151,8 @@ class Plan(Struct, frozen=True):
     to_release: Release
     base: dict[str, str]
     """The Service's selector without its colour, as it was seen."""
-    write: Write
+    writes: tuple[Write, ...]
+    """In the order in which they are sent."""
     diffs: tuple[Diff, ...]
     gates: tuple[Gate, ...]
     rights: tuple[Right, ...]
@@ -155,6 +174,43 @@ class Plan(Struct, frozen=True):
     expected_seconds: float = 0.0
     from_good_since: float = 0.0
     warnings: tuple[str, ...] = ()
+    route: tuple[Phase, ...] = ()
+    """The phases that it goes through."""
+    replicas: int = 0
+    """Pods that its destination is to have; 0 where the plan does not change that."""
+    cold: str = ""
+    """Why the destination of a rollback is not ready, in words; empty where it is warm (I15)."""
+    lease: dict[str, Any] | None = None
+    """The service's Lease as it was seen, whole: taking it then needs no further look."""
+    fence: str = ""
+    """The fencing token on the Service as it was seen; empty for none (I7)."""
+    holder: str = ""
+    """Who holds the service's lock; empty for nobody. To go on breaks it (`break glass`)."""
+    preempts: str = ""
+    """The operation under way that a rollback takes the service from, in words."""
+    returns: bool = False
+    """Whether traffic goes back by itself when it is not seen to arrive, or does worse in the watch window."""
+    keeps_failed: bool = False
+    """Whether a release that does not come up is kept for a look, rather than undone."""
+
+    @property
+    def write(self) -> Write:
+        """The write that moves the traffic; where none does, the first. Raises IndexError where nothing is written."""
+        return next((write for write in self.writes if write.phase is Phase.SWITCH), None) or self.writes[0]
+
+    def writes_of(self, phase: Phase) -> tuple[Write, ...]:
+        """What is sent in a phase."""
+        return tuple(write for write in self.writes if write.phase is phase)
+
+    @property
+    def moves_traffic(self) -> bool:
+        """Whether it leaves the traffic elsewhere than it was."""
+        return Phase.SWITCH in self.route
+
+    @property
+    def backward(self) -> bool:
+        """Whether it is the way back, which nothing but its destination may stop (I12, I13)."""
+        return self.kind is Kind.ROLLBACK
 
     @property
     def hash(self) -> str:
@@ -171,7 +227,11 @@ class Plan(Struct, frozen=True):
         ]
         bound += [
             self.to_release,
-            self.write,
+            self.writes,
+            self.route,
+            self.replicas,
+            self.holder,
+            self.preempts,
             self.diffs,
             self.confirmation,
             self.reason_required,
@@ -229,6 +289,33 @@ def pinned(write: Write, uid: str) -> Write:
     """`write`, refused by the server itself for an object that was deleted and made anew (I8)."""
     test = {"op": "test", "path": "/metadata/uid", "value": uid}
     return replace(write, patch=(*write.patch[:1], test, *write.patch[1:])) if uid else write
+
+
+def reversed_write(write: Write, uid: str = "") -> Write | None:
+    """The write that undoes `write`, with what `write` left as its precondition; None where nothing does.
+
+    `uid` is that of the object that `write` made. A patch can be undone as far as it tests what it replaces: what it
+    adds is removed, what it replaces or removes is put back as the test before it saw it.
+    """
+    if write.body is not None:
+        return replace(write, body=None, delete=True, uid=uid) if uid else None
+    if write.delete:
+        return None
+    seen = {step["path"]: step["value"] for step in write.patch if step["op"] == "test"}
+    back: list[dict[str, Any]] = []
+    for step in reversed(write.patch):
+        path = step["path"]
+        if step["op"] == "test":
+            continue
+        if step["op"] in ("add", "replace"):
+            back.append({"op": "test", "path": path, "value": step["value"]})
+        if step["op"] == "add":
+            back.append({"op": "remove", "path": path})
+        elif path in seen:
+            back.append({"op": "replace" if step["op"] == "replace" else "add", "path": path, "value": seen[path]})
+        else:
+            return None
+    return replace(write, patch=tuple(back)) if back else None
 
 
 def escape_pointer(token: str) -> str:

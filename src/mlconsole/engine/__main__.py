@@ -15,7 +15,6 @@ from pathlib import Path
 from mlconsole import logfile
 from mlconsole.config import ConfigError, load
 from mlconsole.engine import protocol
-from mlconsole.engine.audit import Journal, default_path
 from mlconsole.engine.channel import engine_end
 
 
@@ -60,7 +59,7 @@ async def _serve(sock: socket.socket, options: dict[str, object]) -> None:
         loaded = load({**options, "read_only": True}, os.environ, file=False)
     from mlconsole.engine.engine import Engine
 
-    engine = Engine(channel, loaded.settings, Journal(default_path(os.environ)))
+    engine = Engine(channel, loaded.settings)
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)

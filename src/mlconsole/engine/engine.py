@@ -25,7 +25,6 @@ from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import SourceState
 from mlconsole.domain.text import lines
 from mlconsole.engine import pipelines, protocol, view
-from mlconsole.engine.audit import Journal
 from mlconsole.engine.channel import Channel
 from mlconsole.engine.feeds import Feeds
 from mlconsole.engine.operations import Operations
@@ -41,8 +40,6 @@ SIGN_OF_LIFE = 1.0
 DETAIL_PULSE = 0.25
 """Seconds between two looks at the selected service: what is around it changes all the time."""
 FEEDS_PULSE = 0.5
-ENDING_SECONDS = 60.0
-"""For an operation under way when the UI is gone."""
 RIGHTS_SECONDS = 60.0
 """Between two access reviews."""
 RIGHTS_AGAIN = 10.0
@@ -55,10 +52,9 @@ UiChannel = Channel[protocol.Intent, protocol.Publication]
 class Engine:
     """One console's engine. `run` is its life."""
 
-    def __init__(self, channel: UiChannel, settings: Settings, journal: Journal) -> None:
+    def __init__(self, channel: UiChannel, settings: Settings) -> None:
         self._channel = channel
         self._settings = settings
-        self._journal = journal
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._known_states: tuple[SourceState, ...] = ()
@@ -71,7 +67,7 @@ class Engine:
         self._scope: Scope | None = None
         self._scope_task: asyncio.Task[None] | None = None
         self._feeds = Feeds(settings, self._wake.set, lambda: self._scope)
-        self._operations = Operations(lambda: self._scope, self._publish)
+        self._operations = Operations(settings, lambda: self._scope, self._publish)
         self._context: str | None = settings.cluster.context
         self._namespace: str | None = "" if settings.cluster.all_namespaces else settings.cluster.namespace
         self._forget()
@@ -113,17 +109,14 @@ class Engine:
             await self._end(publisher)
 
     async def _end(self, publisher: asyncio.Task[None]) -> None:
-        """End everything. An operation under way is let finish first, unless this process is told to end at once."""
-        try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._operations.idle(), ENDING_SECONDS)
-        finally:
-            for tasks in ({publisher, *self._tasks}, self._scopes()):
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-            await self._feeds.stop()
-            self._channel.close()
+        """End everything. Operations under way have processes of their own, which go on."""
+        for tasks in ({publisher, *self._tasks}, self._scopes()):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._operations.close()
+        await self._feeds.stop()
+        self._channel.close()
 
     def _scopes(self) -> set[asyncio.Task[None]]:
         return self._retired | ({self._scope_task} if self._scope_task else set())
@@ -180,11 +173,10 @@ class Engine:
 
     def _look_at(self, context: str | None, namespace: str | None) -> None:
         if self._scope_task:
-            # An operation under way keeps its own connection to its end: the scope waits for it.
             self._scope_task.cancel()
             self._retired.add(self._scope_task)
             self._scope_task.add_done_callback(self._retired.discard)
-        scope = Scope(self._settings, context, namespace, self._journal, self._feeds.glances, self._wake.set)
+        scope = Scope(self._settings, context, namespace, self._feeds.glances, self._wake.set)
         self._scope = scope
         self._scope_task = asyncio.create_task(scope.run())
         self._scope_task.add_done_callback(self._scope_ended)

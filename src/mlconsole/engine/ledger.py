@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from mlconsole.cluster import events, history
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError
-from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.history import Outcome, Record
+from mlconsole.domain.operation import Operation
 from mlconsole.domain.plans import PlanError
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.patience import patiently
 
-SWITCH_SECONDS = 10.0
+FORWARD_SECONDS = 10.0
 ROLLBACK_SECONDS = 2.0
 """A rollback does not wait longer for its record."""
 CLOSE_SECONDS = 5.0
@@ -36,50 +37,64 @@ Report = Callable[[Step], None]
 
 
 class Ledger:
-    """The journal of this machine and the history in the cluster, side by side."""
+    """The journal of this machine and the history in the cluster, side by side, for one operation."""
 
     def __init__(self, connection: Connection, journal: Journal, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._journal = journal
         self._clock = clock
+        self._writing = asyncio.Lock()
+        self.past = history.Past()
+        """The history as it was last seen or written."""
 
-    async def intend(self, record: Record, past: history.Past, report: Report) -> history.Past:
-        """Write the intent down before anything changes; the history as it then is.
+    async def intend(
+        self, record: Record, operation: Operation, report: Report, overtaken: Sequence[Record] = ()
+    ) -> None:
+        """Write the intent down before anything changes, and with it what became of operations that it overtook.
 
-        Raises PlanError for a switch that cannot be recorded; a rollback goes on, and says so.
+        Raises PlanError for what goes forward and cannot be recorded; a rollback goes on, and says so.
         """
-        hurry = record.kind is Kind.ROLLBACK
-        seconds = ROLLBACK_SECONDS if hurry else SWITCH_SECONDS
-        written = past
-
-        async def in_cluster() -> None:
-            nonlocal written
-            written = await patiently(lambda: history.append(self._connection, record, past), seconds)
-
-        local, cluster = await asyncio.gather(self._locally(record, seconds), _told("the cluster", in_cluster()))
+        hurry = operation.plan.backward
+        seconds = ROLLBACK_SECONDS if hurry else FORWARD_SECONDS
+        local, cluster = await asyncio.gather(
+            self._locally(record, seconds),
+            _told("the cluster", self._in_cluster((*overtaken, record), operation, seconds)),
+        )
         loud = "; ".join(words for words in (local, cluster) if words)
         if loud and not hurry:
             words = f"the intent could not be written down: {loud}; nothing was changed"
-            raise PlanError(words, "a switch is not done without a record", 1)
+            raise PlanError(words, f"a {record.kind} is not done without a record", 1)
         if loud:
             report(Step("record", f"WARNING: no record in {loud}; going on, this is a rollback"))
         else:
             report(Step("record", "intent recorded"))
-        return written
 
-    async def close(self, record: Record, past: history.Past, report: Report, seconds: float | None = None) -> Record:
-        """Write the outcome down everywhere it can be; a place that fails is said, and changes nothing else."""
+    async def keep(self, operation: Operation) -> None:
+        """Put the state of the operation where every console sees it. Raises ClusterError, TimeoutError."""
+        async with self._writing:
+            self.past = await patiently(lambda: history.keep(self._connection, operation, self.past), FORWARD_SECONDS)
+
+    async def close(self, record: Record, operation: Operation, report: Report, seconds: float = CLOSE_SECONDS) -> None:
+        """Write an outcome down everywhere it can be; a place that fails is said, and changes nothing else."""
         record = replace(record, ended_at=self._clock())
-        seconds = CLOSE_SECONDS if seconds is None else seconds
         failed = await asyncio.gather(
             self._locally(record, seconds),
-            _told("the cluster", patiently(lambda: history.append(self._connection, record, past), seconds)),
+            _told("the cluster", self._in_cluster((record,), operation, seconds)),
             _told("an event", patiently(lambda: events.tell(self._connection, record), seconds)),
         )
         loud = "; ".join(words for words in failed if words)
         words = record.message + (f" (the outcome is not recorded everywhere: no record in {loud})" if loud else "")
         report(Step("done", words, record.outcome))
-        return record
+
+    async def note(self, record: Record, operation: Operation, report: Report) -> None:
+        """Write down the outcome of what was done on the way, and an Event of it."""
+        await self.close(record, operation, lambda step: report(Step("record", step.words)))
+
+    async def _in_cluster(self, records: Sequence[Record], operation: Operation, seconds: float) -> None:
+        async with self._writing:
+            self.past = await patiently(
+                lambda: history.append(self._connection, list(records), self.past, operation), seconds
+            )
 
     async def _locally(self, record: Record, seconds: float) -> str:
         """Empty, or why there is no line in the journal. A disk that hangs holds nobody up."""

@@ -1,6 +1,7 @@
-"""The operations of one console: plans that wait for a word, and those that are being carried out.
+"""The operations of one console: plans that wait for a word, and the executors that carry them out.
 
-A plan is kept here until it is confirmed by its hash or discarded; the UI never sends a plan back, only its hash.
+A plan is kept here until it is confirmed by its hash or discarded; the UI never sends a plan back, only its hash. Its
+executor is started with it, so that it is warm when the word comes, and goes on without this console.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
-from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
+from mlconsole.cluster.errors import ClusterError
+from mlconsole.config import Settings
 from mlconsole.domain.history import Kind
 from mlconsole.domain.plans import Plan, PlanError
 from mlconsole.engine import protocol
-from mlconsole.engine.gateway import Consent, Gateway, Step
+from mlconsole.engine.answering import describe
+from mlconsole.engine.consent import Consent
+from mlconsole.engine.execution.folder import Entry, Folder
+from mlconsole.engine.execution.process import Executor, begin_with, follow
 from mlconsole.engine.scope import Scope
 
 OUTDATED = 4
@@ -25,112 +30,93 @@ Publish = Callable[[protocol.Publication], Awaitable[None]]
 class Operations:
     """Answers the UI's `MakePlan`, `Confirm` and `Discard` for the scope that it looks at."""
 
-    def __init__(self, scope: Callable[[], Scope | None], publish: Publish) -> None:
+    def __init__(self, settings: Settings, scope: Callable[[], Scope | None], publish: Publish) -> None:
+        self._settings = settings
         self._scope = scope
         self._publish = publish
         self._plans: dict[int, tuple[Plan, Scope]] = {}
-        self._making: set[int] = set()
-        """Requests whose plan is being made, and still wanted."""
-        self._running: set[int] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._executors: dict[int, Executor] = {}
+        """Those that wait for a word."""
+
+    def close(self) -> None:
+        """Dismiss the executors that still wait."""
+        for request in list(self._executors):
+            self._forget(request)
 
     async def make(self, intent: protocol.MakePlan) -> None:
         """Plan, and show the plan or why there is none; neither if it was discarded meanwhile."""
-        self._making.add(intent.request)
-        try:
-            await self._make(intent)
-        finally:
-            self._making.discard(intent.request)
-
-    async def _make(self, intent: protocol.MakePlan) -> None:
         scope = self._scope()
         if scope is None or scope.planner is None:
             words = "there is no connection to the cluster"
             await self._refuse(intent.request, intent.service, PlanError(words, "c changes the context", 5))
             return
+        self._executors[intent.request] = await asyncio.to_thread(Executor, self._at(scope))
         namespace, _, name = intent.service.partition("/")
         try:
             plan = await scope.planner.plan(Kind(intent.kind), namespace, name, intent.to_color, intent.revision)
         except (PlanError, ClusterError, TimeoutError) as error:
-            if intent.request in self._making:
+            if intent.request in self._executors:
+                self._forget(intent.request)
                 await self._refuse(intent.request, intent.service, error)
             return
-        if intent.request in self._making:
+        if intent.request in self._executors:
             self._plans[intent.request] = (plan, scope)
             await self._publish(protocol.Planned(intent.request, plan, plan.hash))
 
+    def _at(self, scope: Scope) -> Settings:
+        """The settings for an executor: it goes where the scope looks, whatever the console looks at later."""
+        return scope.settled(self._settings)
+
     def discard(self, intent: protocol.Discard) -> None:
         """Forget a plan, also one that is still being made."""
-        self._making.discard(intent.request)
-        self._plans.pop(intent.request, None)
+        self._forget(intent.request)
+
+    def _forget(self, request: int) -> None:
+        self._plans.pop(request, None)
+        executor = self._executors.pop(request, None)
+        if executor is not None:
+            executor.dismiss()
 
     async def confirm(self, intent: protocol.Confirm) -> None:
-        """Carry out the plan that was shown, in the scope that it was made for (I8)."""
-        if intent.request in self._running:
-            return
-        plan, scope = self._plans.get(intent.request, (None, None))
-        if plan is None or scope is None or scope.gateway is None:
-            self._plans.pop(intent.request, None)
+        """Have the plan that was shown carried out, in the scope that it was made for (I8)."""
+        plan, _ = self._plans.get(intent.request, (None, None))
+        executor = self._executors.get(intent.request)
+        if plan is None or executor is None:
             await self._refuse(intent.request, "", PlanError("that plan is no longer here", "plan again", 4))
             return
-        self._running.add(intent.request)
-        self._idle.clear()
-        try:
-            await self._execute(intent, plan, scope.gateway)
-        finally:
-            self._running.discard(intent.request)
-            if not self._running:
-                self._idle.set()
-
-    async def idle(self) -> None:
-        """Wait until no operation is under way."""
-        await self._idle.wait()
-
-    async def _execute(self, intent: protocol.Confirm, plan: Plan, gateway: Gateway) -> None:
         service = f"{plan.target.namespace}/{plan.service}"
-        steps: asyncio.Queue[Step | None] = asyncio.Queue()
-        teller = asyncio.create_task(self._tell(intent.request, service, steps))
-
-        def report(step: Step) -> None:
-            if step.step != "check":
-                # Its intent is on record: what comes next is another plan (I6).
-                self._plans.pop(intent.request, None)
-            steps.put_nowait(step)
-
-        failed: Exception | None = None
+        consent = Consent(intent.hash, intent.reason, intent.typed, intent.waived)
         try:
-            consent = Consent(intent.hash, intent.reason, intent.typed, intent.waived)
-            await gateway.execute(plan, consent, report)
-        except (PlanError, ClusterError, TimeoutError) as error:
-            failed = error
-        finally:
-            steps.put_nowait(None)
-            await teller
-        if failed is not None:
-            if describe(failed)[2] == OUTDATED:
-                self._plans.pop(intent.request, None)
-            await self._refuse(intent.request, service, failed)
+            folder = begin_with(plan, consent, executor, time.time())
+        except (PlanError, OSError) as error:
+            if isinstance(error, OSError) or error.exit_code == OUTDATED:
+                self._forget(intent.request)
+            await self._refuse(intent.request, service, error)
+            return
+        # Handed on: what comes next is another plan (I6).
+        del self._plans[intent.request], self._executors[intent.request]
+        await self.attach(intent.request, service, folder, executor)
 
-    async def _tell(self, request: int, service: str, steps: asyncio.Queue[Step | None]) -> None:
-        """Publish every step. A UI that is gone stops nothing that it began."""
-        while (step := await steps.get()) is not None:
-            with contextlib.suppress(ConnectionError):
-                words = protocol.Progress(request, service, step.step, step.words, time.time(), step.outcome)
-                await self._publish(words)
+    async def attach(self, request: int, service: str, folder: Folder, executor: Executor | None = None) -> None:
+        """Tell what an executor says, as long as it says something. A UI that is gone stops nothing."""
+        told, last = False, None
+        with contextlib.suppress(ConnectionError):
+            async for entry in follow(folder, executor):
+                last = entry
+                if entry.ended and entry.exit_code and not told:
+                    refused = protocol.Refused(request, service, entry.words, entry.hint, entry.exit_code)
+                    await self._publish(refused)
+                elif not entry.ended:
+                    told = told or entry.outcome is not None
+                    await self._publish(_progress(request, service, entry))
+            if last is None or not last.ended:
+                words = "its executor is gone; `mlconsole operations` shows how it stands"
+                await self._publish(protocol.Refused(request, service, words))
 
     async def _refuse(self, request: int, service: str, error: Exception) -> None:
         message, hint, code = describe(error)
         await self._publish(protocol.Refused(request, service, message, hint, code))
 
 
-def describe(error: Exception) -> tuple[str, str, int]:
-    """(message, hint, exit code) of a refusal or a failure, the codes being those of the shell twins."""
-    if isinstance(error, PlanError):
-        return error.message, error.hint, error.exit_code
-    hint = getattr(error, "hint", "")
-    message = getattr(error, "message", "") or str(error) or "no answer in time"
-    for kinds, code in (((Forbidden, Unauthorized), 3), ((NotFound,), 2), ((Unreachable, TimeoutError), 5)):
-        if isinstance(error, kinds):
-            return message, hint, code
-    return message, hint, 1
+def _progress(request: int, service: str, entry: Entry) -> protocol.Progress:
+    return protocol.Progress(request, service, entry.step, entry.words, entry.at, entry.outcome)

@@ -1,4 +1,4 @@
-"""One place that the console looks at: a connection, what is read through it, and the gateway for it.
+"""One place that the console looks at: a connection, and what is read through it.
 
 A change of context or namespace makes a new scope and ends the old one whole, so that nothing of one cluster can ever
 be taken for another's (I8). A scope connects by itself, with back-off, for as long as it lives.
@@ -23,8 +23,6 @@ from mlconsole.cluster.namespaces import namespaces
 from mlconsole.config import Settings
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.text import visible
-from mlconsole.engine.audit import Journal
-from mlconsole.engine.gateway import Gateway
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.planner import Glances, Planner
 
@@ -40,14 +38,12 @@ class Scope:
         settings: Settings,
         context: str | None,
         namespace: str | None,
-        journal: Journal,
         glances: Glances,
         changed: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._context = context
         self._namespace = namespace
-        self._journal = journal
         self._glances = glances
         self._changed = changed
         self._retry = asyncio.Event()
@@ -55,7 +51,6 @@ class Scope:
         self.connection: Connection | None = None
         self.cache: ClusterCache | None = None
         self.planner: Planner | None = None
-        self.gateway: Gateway | None = None
         self.user = ""
         self.namespaces: tuple[str, ...] = ()
         """Those of the cluster; empty while they are not known, or not for this user to list."""
@@ -66,6 +61,11 @@ class Scope:
     def state(self) -> SourceState:
         """How the API server is doing: this scope's own word until it is connected, the cache's from then on."""
         return self.cache.state() if self.cache else self._state
+
+    def settled(self, settings: Settings) -> Settings:
+        """`settings` for somebody who is to look at this place, whatever is looked at later."""
+        cluster = replace(settings.cluster, context=self._context or settings.cluster.context)
+        return replace(settings, cluster=cluster)
 
     def reconnect(self) -> None:
         """Try again now, not at the end of a back-off."""
@@ -98,7 +98,6 @@ class Scope:
             context=self._context, namespace=self._namespace, kubeconfig=cluster.kubeconfig
         )
         self.planner = Planner(self.connection, self._settings, self._glances)
-        self.gateway = Gateway(self.connection, self._settings, self._journal)
         self._changed()
 
     async def _read(self) -> None:
@@ -126,12 +125,9 @@ class Scope:
         return hints_of(self._settings.service(namespace, name))
 
     async def _close(self) -> None:
-        """Give up the connection, once the operation under way on it has ended: it was confirmed for this place."""
+        """Give up the connection. An operation under way has its own."""
         connection, self.connection = self.connection, None
-        gateway, self.gateway = self.gateway, None
         self.cache = self.planner = None
-        if gateway is not None:
-            await gateway.idle()
         if connection is not None:
             await connection.close()
 

@@ -1,6 +1,6 @@
 """One look at the cluster without a screen: what `mlconsole status`, `switch` and `rollback` run in their own process.
 
-The same planner, the same gateway, the same records as the console's.
+The same planner, the same executors, the same records as the console's.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from mlconsole.cluster.discovery import Hints, describe, is_candidate
 from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import Settings
-from mlconsole.domain.history import Kind, Record
-from mlconsole.domain.plans import Plan
+from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.operation import Operation
+from mlconsole.domain.plans import Plan, PlanError
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.telemetry import Glance
 from mlconsole.engine import view
-from mlconsole.engine.audit import Journal, default_path
-from mlconsole.engine.gateway import Consent, Gateway, Report
+from mlconsole.engine.consent import Consent
+from mlconsole.engine.execution.folder import Folder
+from mlconsole.engine.execution.process import Executor, begin_with, follow
 from mlconsole.engine.hints import hints_of
+from mlconsole.engine.ledger import Report, Step
 from mlconsole.engine.planner import Planner
 from mlconsole.engine.protocol import Detail, FleetRow
 
@@ -41,7 +44,7 @@ READ_SECONDS = 60.0
 
 
 class Session:
-    """An open connection with its planner and gateway. Made by `Session.open`."""
+    """An open connection with its planner. Made by `Session.open`."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self.connection = connection
@@ -49,7 +52,7 @@ class Session:
         """The figures by service key, for whoever asks for them to put here; none are unknown."""
         self._settings = settings
         self._planner = Planner(connection, settings, self._glances)
-        self._gateway = Gateway(connection, settings, Journal(default_path(os.environ)))
+        self._executor: Executor | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -58,9 +61,12 @@ class Session:
         cluster = settings.cluster
         namespace = "" if cluster.all_namespaces else cluster.namespace
         connection = await Connection.open(context=cluster.context, namespace=namespace, kubeconfig=cluster.kubeconfig)
+        session = cls(connection, settings)
         try:
-            yield cls(connection, settings)
+            yield session
         finally:
+            if session._executor is not None:
+                session._executor.dismiss()
             await connection.close()
 
     def key(self, service: str) -> tuple[str, str]:
@@ -106,13 +112,38 @@ class Session:
         )
 
     async def plan(self, kind: Kind, service: str, to_color: str = "", revision: int = 0) -> Plan:
-        """Plan an operation. Raises PlanError, ClusterError."""
+        """Plan an operation, and have an executor ready for it. Raises PlanError, ClusterError."""
+        if self._executor is None:
+            self._executor = await asyncio.to_thread(Executor, self._settings)
         namespace, name = self.key(service)
         return await self._planner.plan(kind, namespace, name, to_color, revision)
 
-    async def execute(self, plan: Plan, consent: Consent, report: Report) -> Record:
-        """Carry out a plan. Raises PlanError, ClusterError."""
-        return await self._gateway.execute(plan, consent, report)
+    async def execute(self, plan: Plan, consent: Consent, report: Report) -> Operation:
+        """Have a plan carried out by an executor, up to its outcome; what it is then. It goes on without this session.
+
+        Raises PlanError when it is refused or fails.
+        """
+        executor, self._executor = self._executor or Executor(self._settings), None
+        try:
+            folder = begin_with(plan, consent, executor, time.time(), _terminal())
+        except PlanError:
+            executor.dismiss()
+            raise
+        return await self._attach(folder, report, executor)
+
+    async def _attach(self, folder: Folder, report: Report, executor: Executor | None) -> Operation:
+        async for entry in follow(folder, executor):
+            if entry.ended and entry.exit_code:
+                raise PlanError(entry.words, entry.hint, entry.exit_code)
+            if not entry.ended:
+                report(Step(entry.step, entry.words, entry.outcome))
+            if entry.outcome not in (None, Outcome.FAILED, Outcome.OVERTAKEN):
+                break
+        operation = folder.operation()
+        if operation is None or (operation.running and not operation.arrived_at and not folder.alive):
+            words = "its executor is gone"
+            raise PlanError(words, "`mlconsole operations` shows how it stands; resume or abort goes on from there", 1)
+        return operation
 
     def _glances(self, key: str) -> Sequence[Glance]:
         return self.glances.get(key, ())
@@ -145,3 +176,11 @@ class Session:
         except ClusterError as error:
             return (), str(error)
         return past.records, "; ".join(past.complaints)
+
+
+def _terminal() -> str:
+    """The terminal that this is typed at; empty where there is none."""
+    try:
+        return os.ttyname(0)
+    except OSError:
+        return ""

@@ -125,14 +125,14 @@ async def test_a_revision_is_put_back_whole(cluster):
 async def test_the_history_loses_no_record(cluster):
     connection = cluster.connection
     assert await history.read(connection, cluster.namespace, "fraud") == history.Past()
-    past = await history.append(connection, record(cluster, 1), history.Past())
+    past = await history.append(connection, [record(cluster, 1)], history.Past())
     # Both of these think that they are the second; neither may overwrite the other.
     await asyncio.gather(
-        history.append(connection, record(cluster, 2), past), history.append(connection, record(cluster, 3), past)
+        history.append(connection, [record(cluster, 2)], past), history.append(connection, [record(cluster, 3)], past)
     )
-    await history.append(connection, record(cluster, 4), history.Past())
+    await history.append(connection, [record(cluster, 4)], history.Past())
     done = record(cluster, 1, Outcome.VERIFIED, reason="because")
-    await history.append(connection, done, past)
+    await history.append(connection, [done], past)
     found = await history.read(connection, cluster.namespace, "fraud")
     assert found.records[0].id == "op-1"
     assert {item.id for item in found.records} == {"op-1", "op-2", "op-3", "op-4"}

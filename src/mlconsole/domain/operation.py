@@ -1,0 +1,438 @@
+"""The state machine of an operation: pure, from what happened to what comes next (docs/operations.md has its picture).
+
+The executor performs the phase that an operation is in, tells the machine what came of it, and keeps what the machine
+says before anything else. Whatever happens, in whatever order, an operation never waits without an end, never undoes
+what it did not do, and never moves traffic twice in one direction.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.phases import MOVED, UNDOABLE, Phase, route
+from mlconsole.domain.plans import Gate, Plan, Write, reversed_write
+
+
+class Verb(enum.StrEnum):
+    """What a person may ask of an operation under way."""
+
+    ABORT = "abort"
+    """End it: undo what it made, or move the traffic back where it has moved."""
+    KEEP = "keep"
+    """The release stays: now, or when the watch window has passed."""
+    APPROVE = "approve"
+    """By a second person."""
+
+
+class Request(Struct, frozen=True):
+    """What somebody asks of an operation."""
+
+    verb: Verb
+    operation: str
+    by: str
+    at: float
+    reason: str = ""
+    host: str = ""
+
+
+class Operation(Struct, frozen=True, omit_defaults=True):
+    """An operation under way, whole: what any console needs to show it, go on with it, or end it."""
+
+    plan: Plan
+    by: str
+    started_at: float
+    phase: Phase = Phase.LOCK
+    phase_at: float = 0.0
+    host: str = ""
+    terminal: str = ""
+    reason: str = ""
+    waived: tuple[str, ...] = ()
+    token: int = 0
+    """The fencing token of the lock that it holds, or held last (I7)."""
+    then: Phase | None = None
+    """Where it goes on once it has the lock again."""
+    sent: tuple[int, ...] = ()
+    """The plan's writes, by their number, that were sent: each may have been applied."""
+    inherited: tuple[Write, ...] = ()
+    """What an operation that this one took the service from had pinned and not put back."""
+    gates: tuple[Gate, ...] = ()
+    """The evidence gathered on the way, the last of each name."""
+    arrived_at: float = 0.0
+    """When the traffic was seen on the destination."""
+    kept: bool = False
+    leaving: bool = False
+    """Somebody asked for its end while the traffic was being moved."""
+    ending: Outcome = Outcome.OPEN
+    """How it ends once everything is put back; OPEN while that is not decided."""
+    words: str = ""
+    """The last thing that happened."""
+    why: str = ""
+    """Why it left its route."""
+    halted: str = ""
+    """Why its executor gave up; it stays as it is until somebody says how it goes on (I18)."""
+
+    @property
+    def id(self) -> str:
+        """The plan's."""
+        return self.plan.id
+
+    @property
+    def key(self) -> str:
+        """`namespace/service`."""
+        return f"{self.plan.target.namespace}/{self.plan.service}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.phase is Phase.DONE
+
+    def settled(self, outcome: Outcome, now: float, words: str) -> Operation:
+        """This operation, ended so."""
+        arrived = now if outcome is Outcome.VERIFIED else 0.0
+        return replace(self, ending=outcome, arrived_at=arrived, words=words, why="")
+
+    @property
+    def running(self) -> bool:
+        """Whether an executor is to go on with it."""
+        return not self.ended and not self.halted
+
+
+# ---- what happens
+
+
+class Passed(Struct, frozen=True):
+    """The phase did what it is for."""
+
+    words: str = ""
+    gates: tuple[Gate, ...] = ()
+
+
+class Failed(Struct, frozen=True):
+    """It did not, and that is certain: a write was refused, a gate said no."""
+
+    words: str
+    gates: tuple[Gate, ...] = ()
+
+
+class Expired(Struct, frozen=True):
+    """Its time is over (I20)."""
+
+    words: str
+    gates: tuple[Gate, ...] = ()
+
+
+class Uncertain(Struct, frozen=True):
+    """A write may have been applied, and nobody can say."""
+
+    words: str
+
+
+class Asked(Struct, frozen=True):
+    """Somebody asked for something."""
+
+    request: Request
+
+
+class Overtaken(Struct, frozen=True):
+    """Somebody else holds the lock, or changed what this operation rests on."""
+
+    words: str
+
+
+Event = Passed | Failed | Expired | Uncertain | Asked | Overtaken
+
+
+def begin(
+    plan: Plan,
+    by: str,
+    now: float,
+    *,
+    host: str = "",
+    terminal: str = "",
+    reason: str = "",
+    waived: tuple[str, ...] = (),
+) -> Operation:
+    """The operation of a plan that was confirmed; waived is what there is to waive: its gates, and those to come."""
+    known = {gate.name for gate in plan.gates} | set(plan.route)
+    kept = tuple(name for name in waived if name in known)
+    return Operation(
+        plan, by, now, phase_at=now, host=host, terminal=terminal, reason=reason, waived=kept, words="confirmed"
+    )
+
+
+def advance(op: Operation, event: Event, now: float) -> Operation:
+    """What an operation is after `event`. One that has ended, or was given up, stays as it is."""
+    if not op.running:
+        return op
+    if isinstance(event, Asked):
+        return _asked(op, event.request, now)
+    if isinstance(event, Overtaken):
+        return _go(replace(op, ending=Outcome.OVERTAKEN, why=event.words), Phase.DONE, event.words, now)
+    if isinstance(event, Uncertain):
+        return replace(op, halted=event.words, words=event.words)
+    op = replace(op, gates=_merged(op.gates, event.gates))
+    if isinstance(event, Passed):
+        return _passed(op, event.words, now)
+    return _failed(op, event.words, now)
+
+
+def sending(op: Operation, number: int) -> Operation:
+    """`op`, about to send the plan's write with that number: kept before it is sent (I17)."""
+    return op if number in op.sent else replace(op, sent=(*op.sent, number))
+
+
+def _passed(op: Operation, words: str, now: float) -> Operation:
+    if op.phase is Phase.ASK:
+        return op  # only a person, or the end of its time, goes on from here
+    if op.phase is Phase.VERIFY and not op.arrived_at:
+        op = replace(op, arrived_at=now)
+    if op.phase is Phase.RETURN:
+        op = replace(op, ending=Outcome.RETURNED)
+    if op.phase is Phase.RESTORE:
+        ending = Outcome.VERIFIED if op.ending is Outcome.OPEN else op.ending
+        return _go(replace(op, ending=ending), Phase.DONE, op.why or words, now)
+    way = Phase.RESTORE if op.phase in (Phase.RETURN, Phase.CLEAN_UP) else _next(op)
+    if op.phase is Phase.LOCK and op.then is not None:
+        way, op = op.then, replace(op, then=None)
+    if op.phase is Phase.SWITCH and op.leaving and not op.plan.backward:
+        way = Phase.RETURN
+    return _go(op, way, words, now)
+
+
+_FAILS: dict[Phase, tuple[Outcome, Phase]] = {
+    Phase.LOCK: (Outcome.FAILED, Phase.DONE),
+    Phase.RECORD: (Outcome.FAILED, Phase.RESTORE),
+    **dict.fromkeys(UNDOABLE, (Outcome.FAILED, Phase.CLEAN_UP)),
+    Phase.SWITCH: (Outcome.FAILED, Phase.CLEAN_UP),
+    Phase.VERIFY: (Outcome.UNVERIFIED, Phase.RESTORE),
+    Phase.WATCH: (Outcome.OPEN, Phase.ASK),
+    Phase.KEEP: (Outcome.RETURNED, Phase.RETURN),
+    Phase.ASK: (Outcome.UNVERIFIED, Phase.RESTORE),
+    Phase.RETURN: (Outcome.UNVERIFIED, Phase.RESTORE),
+}
+"""How an operation will end, and where it goes, when a phase fails. The others are told, and passed by."""
+
+
+def _failed(op: Operation, words: str, now: float) -> Operation:
+    phase, plan = op.phase, op.plan
+    if phase is Phase.RESTORE or (phase is Phase.LOCK and op.then is not None):
+        # What is pinned stays pinned until somebody takes it up again.
+        return replace(op, halted=words, words=words)
+    if phase not in _FAILS:
+        why = f"{op.why}; left behind: {words}" if phase is Phase.CLEAN_UP else op.why or words
+        return _go(replace(op, why=why), _next(op), words, now)
+    ending, way = _FAILS[phase]
+    if phase in UNDOABLE and plan.keeps_failed and not plan.moves_traffic:
+        way = Phase.RESTORE
+    if phase in (Phase.VERIFY, Phase.WATCH) and plan.returns and not plan.backward:
+        ending, way = Outcome.RETURNED, Phase.RETURN
+    if phase is Phase.SWITCH and op.leaving:
+        ending = Outcome.ABORTED
+    if phase is Phase.RETURN:
+        words = f"the traffic could NOT be moved back: {words}"
+    return _leave(op, ending, way, op.why if phase is Phase.ASK and op.why else words, now)
+
+
+def _asked(op: Operation, request: Request, now: float) -> Operation:
+    if request.operation != op.id:
+        return op
+    said = f"{request.by} asked to {request.verb}" + (f": {request.reason}" if request.reason else "")
+    if request.verb is Verb.ABORT:
+        return _abort(op, said, now)
+    if request.verb is Verb.APPROVE:
+        second = op.phase is Phase.APPROVAL and request.by and request.by != op.by
+        return _go(op, _next(op), said, now) if second else op
+    return _keep(op, said, now)
+
+
+def _keep(op: Operation, said: str, now: float) -> Operation:
+    if op.phase is Phase.ASK:
+        # Somebody looked at what the gate said, and answers for it.
+        return _go(replace(op, kept=True, why=""), _after(op, Phase.WATCH, skip=Phase.KEEP), said, now)
+    if op.phase is Phase.KEEP:
+        return _go(replace(op, kept=True), _next(op), said, now)
+    later = Phase.KEEP in op.plan.route and not op.kept and op.phase in (Phase.VERIFY, Phase.ALIAS, Phase.WATCH)
+    return replace(op, kept=True, words=said) if later else op
+
+
+def _abort(op: Operation, said: str, now: float) -> Operation:
+    """End it on the shortest way; nothing where there is nothing to end, or where it is on its way out (I19)."""
+    if op.phase is Phase.LOCK and op.then is None:
+        return _go(replace(op, ending=Outcome.ABORTED, why=said), Phase.DONE, said, now)
+    if op.phase is Phase.RECORD:
+        return _leave(op, Outcome.ABORTED, Phase.RESTORE, said, now)
+    if op.phase in UNDOABLE:
+        return _leave(op, Outcome.ABORTED, Phase.CLEAN_UP, said, now)
+    if op.phase is Phase.SWITCH:
+        return replace(op, leaving=True, words=said, why=op.why or said)
+    if op.phase in MOVED - {Phase.RETURN, Phase.RETIRE} and not op.plan.backward:
+        return _leave(op, Outcome.RETURNED, Phase.RETURN, said, now)
+    return op
+
+
+def ways(op: Operation) -> tuple[Verb, ...]:
+    """What a person may ask of an operation as it is."""
+    found = []
+    for verb in Verb:
+        asked = Request(verb, op.id, "\x00somebody else", op.phase_at)
+        if advance(op, Asked(asked), op.phase_at) != op:
+            found.append(verb)
+    return tuple(found)
+
+
+def _go(op: Operation, phase: Phase, words: str, now: float) -> Operation:
+    return replace(op, phase=phase, phase_at=now, words=words or op.words)
+
+
+def _leave(op: Operation, ending: Outcome, way: Phase, why: str, now: float) -> Operation:
+    return _go(replace(op, ending=ending, why=why), way, why, now)
+
+
+def _next(op: Operation) -> Phase:
+    """The phase of its route after the one that it is in."""
+    skip = Phase.KEEP if op.kept else None
+    return _after(op, op.phase, skip)
+
+
+def _after(op: Operation, phase: Phase, skip: Phase | None) -> Phase:
+    route = [item for item in op.plan.route if item is not skip]
+    order = list(Phase)
+    return next((item for item in route if order.index(item) > order.index(phase)), Phase.RESTORE)
+
+
+def _merged(known: tuple[Gate, ...], new: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    names = {gate.name for gate in new}
+    return (*(gate for gate in known if gate.name not in names), *new)
+
+
+def record_of(op: Operation, message: str = "") -> Record:
+    """The record of an operation as it stands (I17)."""
+    plan = op.plan
+    outcome = op.ending
+    if outcome is Outcome.OPEN and op.arrived_at:
+        outcome = Outcome.VERIFIED
+    return Record(
+        id=plan.id,
+        kind=plan.kind,
+        service=plan.service,
+        namespace=plan.target.namespace,
+        at=op.started_at,
+        user=op.by,
+        host=op.host,
+        terminal=op.terminal,
+        context=plan.target.context,
+        plan_hash=plan.hash,
+        reason=op.reason,
+        from_color=plan.from_color,
+        to_color=plan.to_color,
+        from_release=plan.from_release,
+        to_release=plan.to_release,
+        outcome=outcome,
+        verified_at=op.arrived_at,
+        message=message or op.why or op.words,
+        from_good_since=plan.from_good_since,
+        waived=op.waived,
+        from_revision=plan.from_revision,
+        to_revision=plan.revision,
+    )
+
+
+def returning(op: Operation, now: float) -> Operation:
+    """The rollback that moves the traffic of `op` back, as an operation of its own: it names its destination only."""
+    plan = op.plan
+    home = reversed_write(plan.write)
+    if home is None:  # a traffic write tests what it replaces
+        raise ValueError("the write cannot be undone")
+    back = replace(
+        plan,
+        id=f"{plan.id}-back",
+        kind=Kind.ROLLBACK,
+        created_at=now,
+        from_color=plan.to_color,
+        to_color=plan.from_color,
+        from_release=plan.to_release,
+        to_release=plan.from_release,
+        writes=(home,),
+        diffs=tuple(replace(diff, before=diff.after, after=diff.before) for diff in plan.diffs),
+        gates=(),
+        route=route(Kind.ROLLBACK),
+        fence=str(op.token) if op.token else plan.fence,
+        from_good_since=0.0,
+        revision=plan.from_revision,
+        from_revision=plan.revision,
+    )
+    return replace(
+        op, plan=back, reason=op.why or op.reason, started_at=now, sent=(), arrived_at=0.0, ending=Outcome.OPEN
+    )
+
+
+# ---- after a crash
+
+
+class Standing(enum.StrEnum):
+    """What became of an operation whose executor is gone (I18)."""
+
+    NOT_STARTED = "not started"
+    PARTLY = "partly applied"
+    UNVERIFIED = "applied but unverified"
+    DONE = "done"
+    OVERTAKEN = "overtaken by someone"
+
+
+class Seen(Struct, frozen=True):
+    """The live objects, compared with an operation."""
+
+    in_place: tuple[int, ...] = ()
+    """The plan's writes, by their number, whose result is there."""
+    moved: bool = False
+    """Whether the traffic is where the plan would have it."""
+    home: bool = False
+    """Whether it is where the plan found it."""
+
+
+def standing(op: Operation, seen: Seen) -> Standing:
+    """What an operation without an executor has come to."""
+    if op.plan.moves_traffic and op.phase is not Phase.RETURN:
+        if not seen.moved and not seen.home:
+            return Standing.OVERTAKEN
+        if seen.moved:
+            return Standing.DONE if op.arrived_at else Standing.UNVERIFIED
+        if op.phase in MOVED or op.arrived_at:
+            # It had moved, and somebody moved it back.
+            return Standing.OVERTAKEN
+    if not op.plan.moves_traffic and op.phase is Phase.RESTORE and op.ending is Outcome.OPEN:
+        return Standing.DONE
+    return Standing.PARTLY if seen.in_place else Standing.NOT_STARTED
+
+
+def resumed(op: Operation, state: Standing, now: float) -> Operation:
+    """The operation as another executor goes on with it: the lock first, then from where it is safe to.
+
+    Raises ValueError for one that was overtaken: there is nothing to go on with, only to abandon.
+    """
+    if state is Standing.OVERTAKEN:
+        raise ValueError("it was overtaken")
+    return replace(op, phase=Phase.LOCK, phase_at=now, then=_entry(op, state), halted="", words="taken up again")
+
+
+def abandoned(op: Operation, by: str, reason: str, now: float) -> Operation:
+    """The operation as it is given up: what it pinned is put back, everything else is left as it was found."""
+    ending = op.ending if op.ending is not Outcome.OPEN else Outcome.ABANDONED
+    why = f"abandoned by {by}: {reason}"
+    return replace(op, phase=Phase.LOCK, phase_at=now, then=Phase.RESTORE, halted="", ending=ending, why=why, words=why)
+
+
+def _entry(op: Operation, state: Standing) -> Phase:
+    """Where to go on: what is idempotent is done again, gates are asked again, traffic is moved once."""
+    phase = op.then if op.phase is Phase.LOCK and op.then is not None else op.phase
+    if phase in (Phase.CLEAN_UP, Phase.RETURN, Phase.RESTORE, Phase.ASK):
+        return phase
+    if op.plan.moves_traffic and state in (Standing.UNVERIFIED, Standing.DONE):
+        return phase if phase in MOVED else Phase.VERIFY
+    if phase is Phase.LOCK:
+        return _after(op, Phase.LOCK, None)
+    return _after(op, Phase.RECORD, None) if phase is not Phase.RECORD else Phase.RECORD

@@ -1,0 +1,1 @@
+"""The executor: a small process that carries out one operation and outlives every console (design, section 4)."""

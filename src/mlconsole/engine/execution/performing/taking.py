@@ -1,0 +1,92 @@
+"""Take the service: its lock, a look at what the plan rests on, and the intent on record (I1, I7, I17)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from msgspec.structs import replace
+
+from mlconsole.cluster import history
+from mlconsole.cluster.errors import ClusterError
+from mlconsole.domain.history import Outcome, Record
+from mlconsole.domain.operation import Event, Operation, Passed, record_of
+from mlconsole.domain.phases import Phase
+from mlconsole.domain.plans import Write, reversed_write
+from mlconsole.engine.execution.context import Context
+from mlconsole.engine.execution.lock import HURRY
+from mlconsole.engine.gateway import Seen
+from mlconsole.engine.ledger import Step
+from mlconsole.engine.planner import past_of
+
+
+async def lock(context: Context, op: Operation) -> Event:
+    """Take the lock, and at the same time compare the cluster with the plan: one round trip."""
+    context.report(Step("check", "reading the cluster again"))
+    taken, looked = await asyncio.gather(_take(context, op), _look(context, op), return_exceptions=True)
+    for result in (looked, taken):
+        if isinstance(result, BaseException):
+            with contextlib.suppress(ClusterError, TimeoutError):
+                await context.lock.release()
+            raise result
+    assert isinstance(looked, Seen)
+    context.seen = looked
+    context.ledger.past = looked.past
+    return Passed(str(taken))
+
+
+async def _take(context: Context, op: Operation) -> str:
+    """The words of it; a rollback that cannot get a lock goes on without, and says so (I12)."""
+    plan = op.plan
+    force = bool(plan.preempts) or "lock" in op.waived
+    take = context.lock.take(plan, force=force, mine=lambda held: held == op.id or context.mine(held))
+    if not plan.backward:
+        return f"lock taken, token {await take}"
+    try:
+        async with asyncio.timeout(HURRY):
+            return f"lock taken, token {await take}"
+    except (ClusterError, TimeoutError) as error:
+        context.report(Step("lock", f"WARNING: no lock: {error or 'no answer in time'}; going on, this is a rollback"))
+        return "without a lock"
+
+
+async def _look(context: Context, op: Operation) -> Seen:
+    if op.then is None:
+        return await context.gateway.examine(op.plan, op.waived)
+    # Taken up again: what the plan saw has been changed by itself.
+    context.gateway.assert_allowed(op.plan)
+    read, past = await asyncio.gather(
+        context.gateway.read(op.plan),
+        past_of(context.connection, op.plan.kind, op.plan.target.namespace, op.plan.service),
+    )
+    return Seen(read, past, context.clock())
+
+
+async def record(context: Context, op: Operation) -> Event:
+    """Write the intent down, and with it what became of an operation that this one took the service from."""
+    assert context.seen is not None
+    before = context.seen.past.operation
+    if before is not None and before.id != op.id and not before.ended:
+        op = context.note(replace(op, inherited=_pinned(before)))
+    await context.ledger.intend(record_of(op), op, context.report, _overtaken(context.seen.past, op))
+    if any(write.phase in (Phase.PIN, Phase.BRING_UP) for write in op.plan.writes):
+        # What follows writes elsewhere first: the Service names this operation, and its token, from now on.
+        await context.gateway.claim(op.plan, context.seen, context.report)
+    return Passed()
+
+
+def _pinned(before: Operation) -> tuple[Write, ...]:
+    """What another operation pinned and did not put back."""
+    sent = (before.plan.writes[number] for number in before.sent)
+    back = (reversed_write(write) for write in sent if write.phase is Phase.PIN)
+    return (*before.inherited, *(write for write in back if write is not None))
+
+
+def _overtaken(past: history.Past, op: Operation) -> tuple[Record, ...]:
+    """The records of operations that nobody ended, and that nobody will."""
+    words = f"overtaken by {op.plan.kind} {op.id} of {op.by}"
+    return tuple(
+        replace(item, outcome=Outcome.OVERTAKEN, ended_at=op.started_at, message=f"{item.message}; {words}".strip("; "))
+        for item in past.records
+        if item.outcome is Outcome.OPEN and item.id != op.id
+    )

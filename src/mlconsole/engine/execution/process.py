@@ -1,0 +1,99 @@
+"""Start an executor, hand it its operation, and follow what it says (design, section 4).
+
+It is started when a plan is shown, so that it is warm when the plan is confirmed: it imports and reads its credentials
+meanwhile, and ends if no operation comes. From then on nothing binds it to whoever started it: a session of its own,
+no pipe but the one that handed it its operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from mlconsole.config import Settings
+from mlconsole.domain.operation import Operation, begin
+from mlconsole.domain.plans import Plan
+from mlconsole.engine.consent import Consent, check_consent
+from mlconsole.engine.execution.folder import Entry, Folder, root
+
+LOOK = 0.1
+"""Seconds between two looks at what an executor says."""
+START = 60.0
+"""Seconds that an executor may take to say its first word, on a busy machine."""
+
+
+class Executor:
+    """A process that waits for an operation. `begin` hands it one, `dismiss` ends it."""
+
+    def __init__(self, settings: Settings) -> None:
+        command = [sys.executable, "-P", "-m", "mlconsole.engine.execution"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        self._write(msgspec.json.encode(settings))
+
+    def begin(self, operation: Operation) -> Folder:
+        """Hand it its operation; the folder in which it says what it does. Raises OSError where it is gone."""
+        folder = Folder(root(os.environ) / operation.id)
+        folder.make()
+        folder.keep(operation)
+        self._write(msgspec.json.encode(operation))
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        return folder
+
+    def dismiss(self) -> None:
+        """There is no operation for it: it ends."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        # Reaped when it has ended: nobody waits for that.
+        self._process.poll()
+
+    def _write(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + b"\n")
+        self._process.stdin.flush()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+
+def begin_with(plan: Plan, consent: Consent, executor: Executor, now: float, terminal: str = "") -> Folder:
+    """Let an executor begin the operation of a plan. Raises PlanError where the consent is not enough, OSError."""
+    check_consent(plan, consent, now)
+    operation = begin(
+        plan,
+        plan.target.user,
+        now,
+        host=socket.gethostname(),
+        terminal=terminal,
+        reason=consent.reason.strip(),
+        waived=consent.waived,
+    )
+    return executor.begin(operation)
+
+
+async def follow(folder: Folder, executor: Executor | None = None) -> AsyncIterator[Entry]:
+    """Everything that an executor said and says, to its last word, or to its death."""
+    offset, waited = 0, 0.0
+    while True:
+        gone = executor.gone if executor is not None else not folder.alive and waited > 0
+        entries, offset = folder.entries(offset)
+        for entry in entries:
+            yield entry
+            if entry.ended:
+                return
+        if gone or (waited > START and not offset):
+            return
+        await asyncio.sleep(LOOK)
+        waited += LOOK

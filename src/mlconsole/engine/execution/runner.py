@@ -1,0 +1,230 @@
+"""Carries out one operation: performs the phase that it is in, tells the machine, keeps what the machine says.
+
+What was decided is kept on this machine before anything follows from it, and in the cluster before every write. A
+request, a lost lock or the end of this process comes between two awaits: a write that is under way is always awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import ClusterError, Conflict
+from mlconsole.config import Settings
+from mlconsole.domain.history import Outcome
+from mlconsole.domain.operation import (
+    Asked,
+    Event,
+    Expired,
+    Failed,
+    Operation,
+    Overtaken,
+    Request,
+    advance,
+    record_of,
+)
+from mlconsole.domain.phases import Phase
+from mlconsole.domain.plans import PlanError
+from mlconsole.engine.answering import describe
+from mlconsole.engine.audit import Journal
+from mlconsole.engine.execution.context import Context
+from mlconsole.engine.execution.folder import Entry, Folder
+from mlconsole.engine.execution.lock import Lock
+from mlconsole.engine.execution.performing import PERFORMERS
+from mlconsole.engine.gateway import Gateway
+from mlconsole.engine.ledger import Ledger, Step
+
+WRITING = frozenset({Phase.RECORD, Phase.SWITCH, Phase.RESTORE})
+"""Phases that are not broken off: what somebody asks meanwhile is heard when their write is settled."""
+PUBLISH = 1.0
+"""Seconds between two tellings of the state to the cluster, where no write waits for it."""
+
+
+class Runner:
+    """One operation on one connection."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        connection: Connection,
+        settings: Settings,
+        journal: Journal,
+        folder: Folder,
+        *,
+        clock: Callable[[], float] = time.time,
+        mine: Callable[[str], bool] = lambda _: False,
+        hear: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        self.operation = operation
+        self.error: Exception | None = None
+        """What ended it, where that was an error."""
+        self._folder = folder
+        self._clock = clock
+        self._hear = hear
+        self._requests: asyncio.Queue[Request] = asyncio.Queue()
+        self._told: Operation | None = None
+        self._recorded: Outcome | None = None if operation.then is None else record_of(operation).outcome
+        """The outcome that is on record; None while nothing is."""
+        plan = operation.plan
+        holder = f"{operation.by}@{operation.host}/{plan.id}"
+        lock = Lock(connection, plan, holder, self._requests.put_nowait)
+        ledger = Ledger(connection, journal, clock)
+        self.context = Context(
+            connection,
+            settings,
+            gateway=Gateway(connection, settings, lock, clock),
+            ledger=ledger,
+            lock=lock,
+            report=self.report,
+            clock=clock,
+            mine=mine,
+            keep=self._keep_everywhere,
+            note=self._note,
+        )
+
+    # ---- life
+
+    async def run(self) -> Operation:
+        """Carry it out to its end, or to where it cannot go on; what it is then. Raises OSError for a full disk."""
+        context = self.context
+        keepers = [asyncio.create_task(context.lock.run()), asyncio.create_task(self._publishing())]
+        self._keep(self.operation)
+        try:
+            while self.operation.running:
+                event = await self._next()
+                before = replace(self.operation, token=context.lock.token or self.operation.token)
+                self.operation = advance(before, event, self._clock())
+                await self._changed(before)
+        finally:
+            for task in keepers:
+                task.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+            await self._leave()
+        self._say_the_end()
+        return self.operation
+
+    def _say_the_end(self) -> None:
+        """The last line: how it ended, and for a refusal what to do and what a shell twin ends with."""
+        op, outcome = self.operation, record_of(self.operation).outcome
+        hint, code = "", 0
+        if outcome in (Outcome.FAILED, Outcome.OVERTAKEN) or op.halted:
+            _, hint, code = describe(self.error) if self.error else ("", "", 1)
+        self._folder.say(Entry(self._clock(), "end", op.halted or op.why or op.words, outcome, hint, code, ended=True))
+
+    async def _leave(self) -> None:
+        """Give up the lock, so that nobody waits for it: it is over, or somebody else goes on with it."""
+        try:
+            await self.context.lock.release()
+        except (ClusterError, TimeoutError) as error:
+            self.report(Step("lock", f"the lock could not be given up, it runs out by itself: {error or 'no answer'}"))
+        await self.context.close()
+
+    def ask(self, request: Request) -> None:
+        """Hand a request to it."""
+        self._requests.put_nowait(request)
+
+    async def _next(self) -> Event:
+        """What happens next: the phase comes to something, somebody asks for something, or the lock is lost."""
+        op = self.operation
+        work = asyncio.ensure_future(PERFORMERS[op.phase](self.context, op))
+        asked = asyncio.ensure_future(self._requests.get())
+        lost = self.context.lock.lost
+        try:
+            waiting: set[asyncio.Future[object]] = {work, asked, lost}  # type: ignore[arg-type]
+            if op.phase in WRITING:
+                await asyncio.wait({work})
+            else:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return self._result(work)
+            if lost.done():
+                return Overtaken(f"the lock is somebody else's: {lost.result()}")
+            return Asked(asked.result())
+        finally:
+            if asked.done() and not asked.cancelled() and work.done():
+                # It came together with the end of the phase: it is heard next.
+                self._requests.put_nowait(asked.result())
+            for task in (work, asked):
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, PlanError, ClusterError, TimeoutError):
+                await work
+
+    def _result(self, work: asyncio.Future[Event]) -> Event:
+        """What a phase came to; what it raised is why it failed."""
+        try:
+            return work.result()
+        except (PlanError, ClusterError, TimeoutError) as error:
+            self.error = error
+            words = getattr(error, "message", "") or str(error) or "no answer in time"
+            if isinstance(error, Conflict) and self.context.lock.lost.done():
+                return Overtaken(words)
+            return Expired(words) if isinstance(error, TimeoutError) else Failed(words)
+
+    # ---- keeping
+
+    async def _changed(self, before: Operation) -> None:
+        op = self.operation
+        self._keep(op)
+        self.context.lock.say(op.phase)
+        if before.phase is Phase.RECORD and self._recorded is None:
+            self._recorded = Outcome.OPEN
+        if op.phase is not before.phase and op.words:
+            self.report(Step(before.phase, op.words))
+        arrived = op.arrived_at and not before.arrived_at
+        if arrived or op.ended or op.halted:
+            await self._settle(op)
+
+    async def _settle(self, op: Operation) -> None:
+        """Tell everybody an outcome: that the traffic arrived, or that it is over."""
+        record = record_of(op)
+        if self._recorded is None:
+            return  # refused before it was on record: the last line says why
+        if self._recorded is record.outcome and not op.halted:
+            await self._quietly(op)
+            self.report(Step("done", record.message, record.outcome))
+            return
+        self._recorded = record.outcome
+        await self.context.ledger.close(record, op, self.report)
+
+    def _keep(self, op: Operation) -> None:
+        self._folder.keep(op)
+
+    def _note(self, op: Operation) -> Operation:
+        self.operation = op
+        self._keep(op)
+        return op
+
+    async def _keep_everywhere(self, op: Operation) -> Operation:
+        self.operation = op
+        self._keep(op)
+        await self.context.ledger.keep(op)
+        self._told = op
+        return op
+
+    async def _publishing(self) -> None:
+        """Let every console see how far it is: beside the work, never in its way."""
+        while True:
+            await asyncio.sleep(PUBLISH)
+            op = self.operation
+            if op is not self._told and op.token and op.phase not in (Phase.LOCK, Phase.RECORD, Phase.DONE):
+                await self._quietly(op)
+
+    async def _quietly(self, op: Operation) -> None:
+        try:
+            await self.context.ledger.keep(op)
+            self._told = op
+        except (ClusterError, TimeoutError) as error:
+            self.report(
+                Step("record", f"the state could not be written to the cluster: {error or 'no answer in time'}")
+            )
+
+    def report(self, step: Step) -> None:
+        """Say what happened: in the folder, and to whoever listens in this process."""
+        self._hear(step)
+        with contextlib.suppress(OSError):
+            self._folder.say(Entry(self._clock(), step.step, step.words, step.outcome))

@@ -1,0 +1,84 @@
+"""The fencing token: a write of somebody who lost the lock meanwhile fails at the server itself (I7).
+
+The Service holds, as an annotation, the token of who wrote to it last. Every write on it tests that this is still what
+was seen, and sets its own. Absence is tested as null, which the API server's JSON Patch takes for a missing member.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from mlconsole.cluster.fresh import Fresh
+from mlconsole.domain.plans import Plan, PlanError, Write, escape_pointer
+from mlconsole.engine.planning.draft import FENCE
+
+OPERATION = "mlconsole.io/operation"
+"""The annotation of a Service that says what is under way, for a reader with kubectl alone."""
+
+
+class Fence(Protocol):
+    """The lock that a write is sent under."""
+
+    token: int
+    """0 for a rollback that could not get it: such a one tests the token, and sets none."""
+
+    def assert_held(self, plan: Plan) -> None:
+        """Raise PlanError unless the lock is surely still ours."""
+
+
+def fenced(write: Write, seen: Fresh, plan: Plan, fence: Fence) -> Write:
+    """`write` with the token's test and its setting, where it is one on the Service.
+
+    Raises PlanError when the token there is neither what the plan saw nor our own: somebody else was here.
+    """
+    if write.resource != "services" or write.verb != "patch":
+        return write
+    there = seen.raw.get((write.resource, write.name)) or {}
+    annotations = (there.get("metadata") or {}).get("annotations")
+    found = (annotations or {}).get(FENCE)
+    if (found or "") not in (plan.fence, str(fence.token)):
+        words = f"somebody else operated on {write.namespace}/{write.name} meanwhile"
+        raise PlanError(words, "look again and plan again", 4)
+    return replace(write, patch=(*_steps(annotations, found, plan, fence), *write.patch))
+
+
+def _steps(
+    annotations: dict[str, str] | None, found: str | None, plan: Plan, fence: Fence
+) -> tuple[dict[str, Any], ...]:
+    at = "/metadata/annotations"
+    if annotations is None:
+        test = {"op": "test", "path": at, "value": None}
+        return (test, {"op": "add", "path": at, "value": _marks(plan, fence)}) if fence.token else (test,)
+    test = {"op": "test", "path": f"{at}/{escape_pointer(FENCE)}", "value": found}
+    marks = _marks(plan, fence).items() if fence.token else ()
+    return (test, *({"op": "add", "path": f"{at}/{escape_pointer(key)}", "value": value} for key, value in marks))
+
+
+def _marks(plan: Plan, fence: Fence) -> dict[str, str]:
+    said = {"id": plan.id, "kind": plan.kind, "to": f"{plan.to_color} {plan.to_release.label}".strip()}
+    said["by"] = plan.target.user
+    return {FENCE: str(fence.token), OPERATION: msgspec.json.encode(said).decode()}
+
+
+def claim(plan: Plan, seen: Fresh, fence: Fence) -> Write:
+    """The write that sets the token on the Service, for an operation that begins elsewhere."""
+    there = seen.raw.get(("services", plan.service)) or {}
+    annotations = (there.get("metadata") or {}).get("annotations")
+    uid = {"op": "test", "path": "/metadata/uid", "value": seen.uid_of("services", plan.service)}
+    found = (annotations or {}).get(FENCE)
+    return Write("services", plan.target.namespace, plan.service, (uid, *_steps(annotations, found, plan, fence)))
+
+
+def unmark(plan: Plan, seen: Fresh) -> Write | None:
+    """The write that takes the words of an operation off the Service; None where they are not there, or another's."""
+    there = seen.raw.get(("services", plan.service)) or {}
+    annotations = (there.get("metadata") or {}).get("annotations") or {}
+    said = annotations.get(OPERATION, "")
+    if f'"id":"{plan.id}"' not in said:
+        return None
+    path = f"/metadata/annotations/{escape_pointer(OPERATION)}"
+    steps = ({"op": "test", "path": path, "value": said}, {"op": "remove", "path": path})
+    return Write("services", plan.target.namespace, plan.service, steps)
