@@ -125,8 +125,8 @@ class Expired(Struct, frozen=True):
     gates: tuple[Gate, ...] = ()
 
 
-class Uncertain(Struct, frozen=True):
-    """A write may have been applied, and nobody can say."""
+class Halted(Struct, frozen=True):
+    """It cannot go on: a write may have been applied and nobody can say, or its executor is told to end."""
 
     words: str
 
@@ -143,7 +143,7 @@ class Overtaken(Struct, frozen=True):
     words: str
 
 
-Event = Passed | Failed | Expired | Uncertain | Asked | Overtaken
+Event = Passed | Failed | Expired | Halted | Asked | Overtaken
 
 
 def begin(
@@ -172,7 +172,7 @@ def advance(op: Operation, event: Event, now: float) -> Operation:
         return _asked(op, event.request, now)
     if isinstance(event, Overtaken):
         return _go(replace(op, ending=Outcome.OVERTAKEN, why=event.words), Phase.DONE, event.words, now)
-    if isinstance(event, Uncertain):
+    if isinstance(event, Halted):
         return replace(op, halted=event.words, words=event.words)
     op = replace(op, gates=_merged(op.gates, event.gates))
     if isinstance(event, Passed):

@@ -247,7 +247,9 @@ class Gateway:
                 if landed is None:
                     return Landed.UNKNOWN  # the first write may still land
                 if isinstance(error, Invalid):
-                    await look_again(Seen(seen.fresh, seen.past, float("-inf")))
+                    sent, seen = seen, await look_again(Seen(seen.fresh, seen.past, float("-inf")))
+                    if self._fenced(plan, write, sent) != self._fenced(plan, write, seen):
+                        continue  # somebody annotated the Service meanwhile, which is nobody's business
                     raise PlanError(f"the API server refused the write: {error.message}", error.hint) from error
                 raise
             applied = answer is Sent.APPLIED
@@ -266,9 +268,12 @@ class Gateway:
         words = f"the API server did not take the write in {TRIES} tries; nothing was changed"
         raise PlanError(words, "try again", 5)
 
+    def _fenced(self, plan: Plan, write: Write, seen: Seen) -> Write:
+        return fenced(write, seen.fresh, plan, self._fence)
+
     async def _once(self, plan: Plan, write: Write, seen: Seen, report: Report) -> Sent:
         self._fence.assert_held(plan)
-        write = fenced(write, seen.fresh, plan, self._fence)
+        write = self._fenced(plan, write, seen)
         try:
             async with asyncio.timeout(WRITE_SECONDS):
                 await writes.send(self._connection, write, expect=self._expected(plan))

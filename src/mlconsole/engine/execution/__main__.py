@@ -61,6 +61,7 @@ async def _execute(operation: Operation, settings: Settings, folder: Folder) -> 
         return
     runner = Runner(operation, connection, settings, Journal(default_path(os.environ)), folder, mine=dead)
     listener = asyncio.create_task(_listen(runner, folder))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, runner.stop)
     try:
         await runner.run()
     finally:

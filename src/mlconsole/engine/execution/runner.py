@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import ClusterError, Conflict
+from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
 from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import (
@@ -22,6 +22,7 @@ from mlconsole.domain.operation import (
     Event,
     Expired,
     Failed,
+    Halted,
     Operation,
     Overtaken,
     Request,
@@ -39,7 +40,20 @@ from mlconsole.engine.execution.performing import PERFORMERS
 from mlconsole.engine.gateway import Gateway
 from mlconsole.engine.ledger import Ledger, Step
 
-WRITING = frozenset({Phase.RECORD, Phase.SWITCH, Phase.RESTORE})
+WRITING = frozenset(
+    {
+        Phase.LOCK,
+        Phase.RECORD,
+        Phase.PIN,
+        Phase.BRING_UP,
+        Phase.SWITCH,
+        Phase.ALIAS,
+        Phase.RETIRE,
+        Phase.CLEAN_UP,
+        Phase.RETURN,
+        Phase.RESTORE,
+    }
+)
 """Phases that are not broken off: what somebody asks meanwhile is heard when their write is settled."""
 PUBLISH = 1.0
 """Seconds between two tellings of the state to the cluster, where no write waits for it."""
@@ -67,6 +81,7 @@ class Runner:
         self._clock = clock
         self._hear = hear
         self._requests: asyncio.Queue[Request] = asyncio.Queue()
+        self._stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._told: Operation | None = None
         self._recorded: Outcome | None = None if operation.then is None else record_of(operation).outcome
         """The outcome that is on record; None while nothing is."""
@@ -128,6 +143,11 @@ class Runner:
         """Hand a request to it."""
         self._requests.put_nowait(request)
 
+    def stop(self) -> None:
+        """End at the next safe point: what is under way is settled, the operation stays, to be taken up again."""
+        if not self._stopped.done():
+            self._stopped.set_result("its executor was told to end")
+
     async def _next(self) -> Event:
         """What happens next: the phase comes to something, somebody asks for something, or the lock is lost."""
         op = self.operation
@@ -135,7 +155,7 @@ class Runner:
         asked = asyncio.ensure_future(self._requests.get())
         lost = self.context.lock.lost
         try:
-            waiting: set[asyncio.Future[object]] = {work, asked, lost}  # type: ignore[arg-type]
+            waiting: set[asyncio.Future[object]] = {work, asked, lost, self._stopped}  # type: ignore[arg-type]
             if op.phase in WRITING:
                 await asyncio.wait({work})
             else:
@@ -144,6 +164,8 @@ class Runner:
                 return self._result(work)
             if lost.done():
                 return Overtaken(f"the lock is somebody else's: {lost.result()}")
+            if self._stopped.done():
+                return Halted(self._stopped.result())
             return Asked(asked.result())
         finally:
             if asked.done() and not asked.cancelled() and work.done():
@@ -161,7 +183,7 @@ class Runner:
         except (PlanError, ClusterError, TimeoutError) as error:
             self.error = error
             words = getattr(error, "message", "") or str(error) or "no answer in time"
-            if isinstance(error, Conflict) and self.context.lock.lost.done():
+            if self.context.lock.lost.done():
                 return Overtaken(words)
             return Expired(words) if isinstance(error, TimeoutError) else Failed(words)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mlconsole.cluster.errors import ClusterError
-from mlconsole.domain.operation import Event, Failed, Operation, Passed, Uncertain, sending
+from mlconsole.domain.operation import Event, Failed, Halted, Operation, Passed, sending
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError, Write, reversed_write
 from mlconsole.engine.execution.context import Context
@@ -38,9 +38,7 @@ async def _make(context: Context, op: Operation, phase: Phase) -> Event:
             op = await context.keep(sending(op, number))
         landed = await context.gateway.make(op.plan, write, context.report)
         if landed is Landed.UNKNOWN:
-            return Uncertain(
-                f"it is not known whether {write.verb} {write.label} was applied: look before anything else"
-            )
+            return Halted(f"it is not known whether {write.verb} {write.label} was applied: look before anything else")
         done.append(f"{write.label}{' is so already' if landed is Landed.ALREADY else ''}")
     return Passed("; ".join(done))
 

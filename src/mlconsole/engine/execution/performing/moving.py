@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mlconsole.domain.history import Outcome
-from mlconsole.domain.operation import Event, Expired, Failed, Operation, Passed, Uncertain, record_of, returning
+from mlconsole.domain.operation import Event, Expired, Failed, Halted, Operation, Passed, record_of, returning
 from mlconsole.engine import verify as verifying
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.gateway import Landed
@@ -20,7 +20,7 @@ async def switch(context: Context, op: Operation) -> Event:
     if context.seen is None:
         context.seen = await context.gateway.examine(op.plan, op.waived)
     landed = await context.gateway.move(op.plan, op.waived, context.seen, context.report)
-    return Uncertain(UNKNOWN) if landed is Landed.UNKNOWN else Passed()
+    return Halted(UNKNOWN) if landed is Landed.UNKNOWN else Passed()
 
 
 async def verify(context: Context, op: Operation) -> Event:
@@ -53,7 +53,7 @@ async def come_back(context: Context, op: Operation) -> Event:
         await context.lock.assure()
         landed = await asyncio.shield(context.gateway.move(back.plan, (), seen, context.report))
         if landed is Landed.UNKNOWN:
-            return Uncertain(UNKNOWN)
+            return Halted(UNKNOWN)
     outcome, words = await _arrival(context, back)
     await context.ledger.note(record_of(back.settled(outcome, context.clock(), words)), op, context.report)
     if outcome is not Outcome.VERIFIED:

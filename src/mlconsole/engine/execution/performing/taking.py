@@ -22,9 +22,10 @@ from mlconsole.engine.planner import past_of
 
 async def lock(context: Context, op: Operation) -> Event:
     """Take the lock, and at the same time compare the cluster with the plan: one round trip."""
+    context.gateway.assert_allowed(op.plan)
     context.report(Step("check", "reading the cluster again"))
     taken, looked = await asyncio.gather(_take(context, op), _look(context, op), return_exceptions=True)
-    for result in (looked, taken):
+    for result in (taken, looked):
         if isinstance(result, BaseException):
             with contextlib.suppress(ClusterError, TimeoutError):
                 await context.lock.release()
@@ -54,7 +55,6 @@ async def _look(context: Context, op: Operation) -> Seen:
     if op.then is None:
         return await context.gateway.examine(op.plan, op.waived)
     # Taken up again: what the plan saw has been changed by itself.
-    context.gateway.assert_allowed(op.plan)
     read, past = await asyncio.gather(
         context.gateway.read(op.plan),
         past_of(context.connection, op.plan.kind, op.plan.target.namespace, op.plan.service),
