@@ -5,6 +5,7 @@ import time
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from mlconsole.cluster import fresh, resources, writes
 from mlconsole.cluster.connection import Identity
@@ -13,8 +14,10 @@ from mlconsole.cluster.resources import AUTOSCALERS
 from mlconsole.demo.controllers.autoscalers import Autoscalers
 from mlconsole.demo.controllers.deployment import Deployments
 from mlconsole.demo.controllers.replicaset import ReplicaSets
+from mlconsole.domain import owners
+from mlconsole.domain.autoscaling import pin_writes
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Write, reversed_write
+from mlconsole.domain.plans import Write, pinned, reversed_write, selector_write
 
 LABELS = {"app": "fraud", "color": "green"}
 SYNC = 40.0
@@ -139,8 +142,8 @@ async def test_what_a_deployment_made_goes_with_it(controllers):
     cluster = controllers
     made = await send(cluster, making(cluster, replicas=2))
     other = {"name": "by-hand", "labels": {"app": "fraud"}}
-    container = [{"name": "model", "image": "registry.local/x:1"}]
-    await cluster.post(f"{cluster.core}/pods", {"metadata": other, "spec": {"containers": container}})
+    spec = {"containers": [{"name": "model", "image": "registry.local/x:1"}], "automountServiceAccountToken": False}
+    await cluster.post(f"{cluster.core}/pods", {"metadata": other, "spec": spec})
 
     async def up():
         return len(await names(cluster, f"{cluster.core}/pods")) == 3
@@ -260,3 +263,89 @@ async def test_an_apply_owns_what_it_names(cluster):
     containers = entry["fieldsV1"]["f:spec"]["f:template"]["f:spec"]["f:containers"]
     assert list(containers) == ['k:{"name":"model"}']
     assert "f:image" in containers['k:{"name":"model"}']
+
+
+async def owned(cluster, write):
+    return owners.foreign((await fresh.read(cluster.connection, cluster.namespace, "fraud")).raw, [write])
+
+
+@pytest.mark.parametrize("how", ["apply", "update"])
+async def test_a_foreign_owner_of_the_colour_is_found(cluster, how):
+    await cluster.blue_green()
+    path = f"{cluster.core}/services/fraud"
+    read = await fresh.read(cluster.connection, cluster.namespace, "fraud")
+    write = selector_write(read.service, "green")
+    assert owners.foreign(read.raw, [write]) == []
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "fraud"}}
+    body["spec"] = {"selector": {"app": "fraud", "color": "blue"}}
+    if how == "apply":
+        query = {"fieldManager": "kustomize-controller", "force": "true"}
+        await cluster.connection.request("PATCH", path, body, "application/apply-patch+yaml", params=query)
+    else:
+        for color in ("green", "blue"):
+            patch = [{"op": "replace", "path": "/spec/selector/color", "value": color}]
+            query = {"fieldManager": "argocd-controller"}
+            await cluster.connection.request("PATCH", path, patch, "application/json-patch+json", params=query)
+    (words,) = await owned(cluster, write)
+    assert words.startswith("Flux" if how == "apply" else "Argo CD")
+    untouched = Write(
+        "services", cluster.namespace, "fraud", ({"op": "add", "path": "/spec/type", "value": "NodePort"},)
+    )
+    assert await owned(cluster, untouched) == [], "another field is not theirs"
+    await send(cluster, write)
+    after = await fresh.read(cluster.connection, cluster.namespace, "fraud")
+    manager, at = owners.last_writer(after.raw["services", "fraud"], "/spec/selector/color")
+    assert manager == writes.FIELD_MANAGER
+    assert at
+
+
+async def test_what_another_controller_made_is_its_own(cluster):
+    await cluster.blue_green()
+    path = f"{cluster.apps}/deployments/fraud-green"
+    before = await get(cluster, path)
+    # One that is there: a real cluster removes what its owner has left.
+    service = await get(cluster, f"{cluster.core}/services/fraud")
+    owner = {"apiVersion": "v1", "kind": "Service", "name": "fraud", "uid": service["metadata"]["uid"]}
+    owner["controller"] = True
+    await cluster.merge(path, {"metadata": {"ownerReferences": [owner]}})
+    step = {"op": "replace", "path": "/spec/template", "value": before["spec"]["template"]}
+    (words,) = await owned(cluster, Write("deployments", cluster.namespace, "fraud-green", (step,)))
+    assert "belongs to Service fraud" in words
+
+
+async def test_a_plan_reads_the_autoscalers_of_its_colours_and_those_that_wait(cluster):
+    await cluster.blue_green()
+    await cluster.deployment("other", {"app": "other"})
+    for name in ("fraud-green", "other", "fraud-red"):
+        await scaler(cluster, name=name)
+    read = await fresh.read(cluster.connection, cluster.namespace, "fraud")
+    assert sorted(item["metadata"]["name"] for item in read.autoscalers) == ["fraud-green", "fraud-red"]
+    blue, green = (read.service.color(name) for name in ("blue", "green"))
+    pins = pin_writes(read.service, replace(blue, ready=3), green, read.autoscalers)
+    assert [write.name for write in pins] == ["fraud-green"]
+    assert read.meets(pins[0])
+    await send(cluster, pinned(pins[0], read.uid_of(AUTOSCALERS.key, "fraud-green")), dry_run=True)
+    await send(cluster, pins[0])
+    after = await fresh.read(cluster.connection, cluster.namespace, "fraud")
+    assert after.has(pins[0])
+    await send(cluster, reversed_write(pins[0]))
+    assert not (await fresh.read(cluster.connection, cluster.namespace, "fraud")).has(pins[0])
+
+
+async def test_absence_is_tested_as_null(cluster):
+    await cluster.blue_green()
+    note = "/metadata/annotations/note"
+    missing = ({"op": "test", "path": "/metadata/annotations", "value": None},)
+    first = Write(
+        "services", cluster.namespace, "fraud", (*missing, {"op": "add", "path": note[:-5], "value": {"x": "y"}})
+    )
+    await send(cluster, first)
+    with pytest.raises((Invalid, Conflict)):
+        await send(cluster, first)
+    steps = ({"op": "test", "path": note, "value": None}, {"op": "add", "path": note, "value": "1"})
+    await send(cluster, Write("services", cluster.namespace, "fraud", steps))
+    with pytest.raises((Invalid, Conflict)):
+        await send(cluster, Write("services", cluster.namespace, "fraud", steps))
+    beneath = ({"op": "test", "path": "/spec/nothing/here", "value": None}, steps[1])
+    with pytest.raises((Invalid, Conflict)):
+        await send(cluster, Write("services", cluster.namespace, "fraud", beneath))

@@ -75,6 +75,8 @@ def _step(document: Any, step: Any) -> Any:
         raise ApiError(400, "a JSON patch operation needs op and path")
     operation, path = step["op"], _tokens(step["path"])
     if operation == "test":
+        # What is missing is null; what is beneath it is not there to be asked about.
+        _get(document, path[:-1])
         if _get(document, path, missing=None) != step.get("value"):
             raise _refused(f"testing path {step['path']} failed")
         return document
