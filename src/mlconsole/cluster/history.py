@@ -57,6 +57,19 @@ async def read(connection: Connection, namespace: str, service: str) -> Past:
     return _past(found)
 
 
+async def under_way(connection: Connection, namespace: str) -> list[tuple[str, str]]:
+    """(namespace, service) of every history with an operation under way. Raises ClusterError."""
+    where = f"/api/v1/namespaces/{namespace}/configmaps" if namespace else "/api/v1/configmaps"
+    body = await connection.get(where, {"labelSelector": "app.kubernetes.io/managed-by=mlconsole"})
+    decoder = objects.ItemDecoder(objects.ConfigMap)
+    found = [decoder.decode(item) for item in objects.raw_list(body, where).items or ()]
+    return [
+        (item.metadata.namespace, (item.metadata.labels or {}).get("mlconsole.io/service", ""))
+        for item in found
+        if not isinstance(item, objects.Malformed) and (item.data or {}).get(OPERATION)
+    ]
+
+
 def _past(found: objects.ConfigMap) -> Past:
     data = dict(found.data or {})
     text, under_way = data.pop(KEY, ""), data.pop(OPERATION, "")

@@ -419,6 +419,14 @@ def resumed(op: Operation, state: Standing, now: float) -> Operation:
     return replace(op, phase=Phase.LOCK, phase_at=now, then=_entry(op, state), halted="", words="taken up again")
 
 
+def aborting(op: Operation, by: str, reason: str, now: float) -> Operation:
+    """An operation that is taken up again only to be ended: undone, or its traffic moved back."""
+    assert op.then is not None
+    asked = Asked(Request(Verb.ABORT, op.id, by, now, reason))
+    there = advance(replace(op, phase=op.then, then=None), asked, now)
+    return replace(there, phase=op.phase, then=there.phase)
+
+
 def abandoned(op: Operation, by: str, reason: str, now: float) -> Operation:
     """The operation as it is given up: what it pinned is put back, everything else is left as it was found."""
     ending = op.ending if op.ending is not Outcome.OPEN else Outcome.ABANDONED

@@ -155,6 +155,10 @@ class Engine:
                 self._spawn(self._operations.confirm(intent))
             case protocol.Discard():
                 self._operations.discard(intent)
+            case protocol.Ask():
+                self._spawn(self._operations.ask(intent))
+            case protocol.Attach():
+                self._spawn(self._operations.follow(intent))
             case protocol.ReadLog():
                 self._spawn(self._read_log(intent))
             case protocol.Reconnect():

@@ -11,15 +11,18 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
+from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind
+from mlconsole.domain.operation import Verb
 from mlconsole.domain.plans import Plan, PlanError
-from mlconsole.engine import protocol
+from mlconsole.engine import protocol, underway
 from mlconsole.engine.answering import describe
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution.folder import Entry, Folder
 from mlconsole.engine.execution.process import Executor, begin_with, follow
+from mlconsole.engine.planner import Wish
 from mlconsole.engine.scope import Scope
 
 OUTDATED = 4
@@ -53,7 +56,8 @@ class Operations:
         self._executors[intent.request] = await asyncio.to_thread(Executor, self._at(scope))
         namespace, _, name = intent.service.partition("/")
         try:
-            plan = await scope.planner.plan(Kind(intent.kind), namespace, name, intent.to_color, intent.revision)
+            wish = Wish(intent.version, intent.image, intent.replicas, intent.go_on)
+            plan = await scope.planner.plan(Kind(intent.kind), namespace, name, intent.to_color, intent.revision, wish)
         except (PlanError, ClusterError, TimeoutError) as error:
             if intent.request in self._executors:
                 self._forget(intent.request)
@@ -96,6 +100,57 @@ class Operations:
         # Handed on: what comes next is another plan (I6).
         del self._plans[intent.request], self._executors[intent.request]
         await self.attach(intent.request, service, folder, executor)
+
+    async def ask(self, intent: protocol.Ask) -> None:
+        """Leave a request for an executor at work; have another one take up what was interrupted."""
+        scope = self._scope()
+        connection = scope.connection if scope else None
+        if scope is None or connection is None:
+            words = "there is no connection to the cluster"
+            await self._refuse(intent.request, intent.service, PlanError(words, "c changes the context", 5))
+            return
+        try:
+            under = await self._under_way(connection, intent.service)
+            by = scope.user or connection.identity.user
+            if under.alive:
+                await underway.ask(connection, under, Verb(intent.verb), by, intent.reason)
+                words = f"asked {under.holder or under.operation.by} to {intent.verb}"
+                await self._publish(protocol.Progress(intent.request, intent.service, "ask", words, time.time()))
+                folder, executor = underway.folder_of(under.operation.id), None
+            else:
+                executor = await asyncio.to_thread(Executor, self._at(scope))
+                try:
+                    folder = underway.take_up(under, intent.verb, by, intent.reason, executor)
+                except PlanError:
+                    executor.dismiss()
+                    raise
+        except (PlanError, ClusterError, TimeoutError, OSError) as error:
+            await self._refuse(intent.request, intent.service, error)
+            return
+        if folder.path.is_dir():
+            await self.attach(intent.request, intent.service, folder, executor)
+
+    async def follow(self, intent: protocol.Attach) -> None:
+        """Tell what the executor of an operation says, from its beginning; from elsewhere, what the cluster has."""
+        scope = self._scope()
+        connection = scope.connection if scope else None
+        if connection is None:
+            return
+        try:
+            under = await self._under_way(connection, intent.service)
+        except (PlanError, ClusterError, TimeoutError) as error:
+            await self._refuse(intent.request, intent.service, error)
+            return
+        folder = underway.folder_of(under.operation.id)
+        if under.here and folder.path.is_dir():
+            await self.attach(intent.request, intent.service, folder)
+
+    async def _under_way(self, connection: Connection, service: str) -> underway.UnderWay:
+        namespace, _, name = service.partition("/")
+        found = await underway.read(connection, self._settings, namespace, name)
+        if found is None:
+            raise PlanError(f"nothing is under way on {service}", "", 4)
+        return found
 
     async def attach(self, request: int, service: str, folder: Folder, executor: Executor | None = None) -> None:
         """Tell what an executor says, as long as it says something. A UI that is gone stops nothing."""

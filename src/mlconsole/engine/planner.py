@@ -39,6 +39,20 @@ class Choice(Struct, frozen=True):
     """Whether a person has to say why: it is not on record as good."""
 
 
+class Wish(Struct, frozen=True):
+    """What a person wants beside the colour and the revision; each kind of operation takes its own."""
+
+    version: str = ""
+    """The registered version to deploy, a number or `@alias`."""
+    image: str = ""
+    replicas: int = -1
+    go_on: bool = False
+    """Switch to what was deployed when its gates have passed."""
+
+
+NO_WISH = Wish()
+
+
 class Planner:
     """Plans for one connection."""
 
@@ -48,7 +62,9 @@ class Planner:
         self._settings = settings
         self._clock = clock
 
-    async def plan(self, kind: Kind, namespace: str, name: str, to_color: str = "", revision: int = 0) -> Plan:
+    async def plan(
+        self, kind: Kind, namespace: str, name: str, to_color: str = "", revision: int = 0, wish: Wish = NO_WISH
+    ) -> Plan:
         """Plan one operation. Raises PlanError where there is none to make, ClusterError where nothing can be read."""
         try:
             grounds = await reading.read(

@@ -13,6 +13,7 @@ from mlconsole.domain.chain import Link
 from mlconsole.domain.drift import DriftTable
 from mlconsole.domain.history import Outcome, Record
 from mlconsole.domain.meter import RollbackMeter
+from mlconsole.domain.operation import Operation
 from mlconsole.domain.pipelines import PipelineRun
 from mlconsole.domain.plans import Plan
 from mlconsole.domain.registry import RegisteredModel
@@ -169,6 +170,27 @@ class Progress(Struct, frozen=True, tag=True):
     outcome: Outcome | None = None
 
 
+class OperationLine(Struct, frozen=True):
+    """An operation that has not ended, as every console sees it."""
+
+    operation: Operation
+    alive: bool
+    """Whether an executor is at work on it."""
+    holder: str = ""
+    here: bool = False
+    """Whether its executor runs on this machine."""
+    standing: str = ""
+    """What an interrupted one has come to."""
+    verbs: tuple[str, ...] = ()
+    """What can be asked of it: `abort`, `keep`, `approve`; of an interrupted one `resume`, `abort`, `abandon`."""
+
+
+class Operations(Struct, frozen=True, tag=True):
+    """The operations under way where the console looks, whole; sent when one changes."""
+
+    lines: tuple[OperationLine, ...] = ()
+
+
 class Log(Struct, frozen=True, tag=True):
     """The last lines of a pod's log, newest last."""
 
@@ -200,6 +222,7 @@ Publication = (
     | Planned
     | Refused
     | Progress
+    | Operations
     | Log
     | Notice
 )
@@ -243,6 +266,14 @@ class MakePlan(Struct, frozen=True, tag=True):
     """Empty: the idle one for a switch, the last known good for a rollback."""
     revision: int = 0
     """For a plain service's rollback."""
+    version: str = ""
+    """The registered version to deploy, a number or `@alias`."""
+    image: str = ""
+    """Its image, where the registry does not say it."""
+    replicas: int = -1
+    """For a scale."""
+    go_on: bool = False
+    """Switch to what was deployed when its gates have passed."""
 
 
 class Confirm(Struct, frozen=True, tag=True):
@@ -262,6 +293,25 @@ class Discard(Struct, frozen=True, tag=True):
     request: int
 
 
+class Ask(Struct, frozen=True, tag=True):
+    """Ask something of the operation under way on a service (`OperationLine.verbs`).
+
+    Answered by `Progress` and `Refused` with the same request: a resumed one is followed like one that was confirmed.
+    """
+
+    request: int
+    service: str
+    verb: str
+    reason: str = ""
+
+
+class Attach(Struct, frozen=True, tag=True):
+    """Follow the operation under way on a service; answered by `Progress`, from its beginning."""
+
+    request: int
+    service: str
+
+
 class ReadLog(Struct, frozen=True, tag=True):
     """Read the end of a pod's log."""
 
@@ -274,4 +324,4 @@ class Reconnect(Struct, frozen=True, tag=True):
     """Try every source that is down now, not at the end of its back-off."""
 
 
-Intent = Select | ShowRange | Show | ChangePlace | MakePlan | Confirm | Discard | ReadLog | Reconnect
+Intent = Select | ShowRange | Show | ChangePlace | MakePlan | Confirm | Discard | Ask | Attach | ReadLog | Reconnect

@@ -19,18 +19,19 @@ from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Outcome, Record
-from mlconsole.domain.operation import Operation
+from mlconsole.domain.operation import Operation, Verb
 from mlconsole.domain.plans import Plan, PlanError
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.telemetry import Glance
-from mlconsole.engine import view
+from mlconsole.engine import underway, view
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution.folder import Folder
 from mlconsole.engine.execution.process import Executor, begin_with, follow
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.ledger import Report, Step
-from mlconsole.engine.planner import Planner
+from mlconsole.engine.planner import NO_WISH, Planner, Wish
 from mlconsole.engine.protocol import Detail, FleetRow
+from mlconsole.engine.underway import UnderWay
 
 READ = (
     resources.SERVICES,
@@ -111,12 +112,12 @@ class Session:
             now=time.time(),
         )
 
-    async def plan(self, kind: Kind, service: str, to_color: str = "", revision: int = 0) -> Plan:
+    async def plan(self, kind: Kind, service: str, to_color: str = "", revision: int = 0, wish: Wish = NO_WISH) -> Plan:
         """Plan an operation, and have an executor ready for it. Raises PlanError, ClusterError."""
         if self._executor is None:
             self._executor = await asyncio.to_thread(Executor, self._settings)
         namespace, name = self.key(service)
-        return await self._planner.plan(kind, namespace, name, to_color, revision)
+        return await self._planner.plan(kind, namespace, name, to_color, revision, wish)
 
     async def execute(self, plan: Plan, consent: Consent, report: Report) -> Operation:
         """Have a plan carried out by an executor, up to its outcome; what it is then. It goes on without this session.
@@ -130,6 +131,38 @@ class Session:
             executor.dismiss()
             raise
         return await self._attach(folder, report, executor)
+
+    # ---- what is under way
+
+    async def under_way(self, service: str) -> UnderWay | None:
+        """The operation under way on a service. Raises ClusterError, TimeoutError."""
+        return await underway.read(self.connection, self._settings, *self.key(service))
+
+    async def all_under_way(self) -> list[UnderWay]:
+        """Every operation under way in the namespace, or in all. Raises ClusterError, TimeoutError."""
+        async with asyncio.timeout(READ_SECONDS):
+            keys = await history.under_way(self.connection, self.connection.namespace)
+            found = await asyncio.gather(*(underway.read(self.connection, self._settings, *key) for key in keys))
+        return [item for item in found if item is not None]
+
+    async def ask(self, under: UnderWay, verb: Verb, reason: str) -> None:
+        """Leave a request for the executor at work. Raises PlanError, ClusterError, TimeoutError, OSError."""
+        await underway.ask(self.connection, under, verb, await self.connection.whoami(), reason)
+
+    async def take_up(self, under: UnderWay, how: str, reason: str, report: Report) -> Operation:
+        """Have another executor go on with an interrupted operation. Raises PlanError, ClusterError, OSError."""
+        by = await self.connection.whoami()
+        executor = await asyncio.to_thread(Executor, self._settings)
+        try:
+            folder = underway.take_up(under, how, by, reason, executor)
+        except PlanError:
+            executor.dismiss()
+            raise
+        return await self._attach(folder, report, executor)
+
+    async def attach(self, under: UnderWay, report: Report) -> Operation:
+        """Follow an operation whose executor runs on this machine, to its outcome. Raises PlanError."""
+        return await self._attach(underway.folder_of(under.operation.id), report, None)
 
     async def _attach(self, folder: Folder, report: Report, executor: Executor | None) -> Operation:
         async for entry in follow(folder, executor):

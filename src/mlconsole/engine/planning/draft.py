@@ -86,7 +86,7 @@ class Drafting:
         complaints = list(grounds.complaints)
         found, rights, dry_run, good_since = await asyncio.gather(
             self._gates(kind, grounds, draft, settings, environment),
-            reviewed(self.connection, kind, service.namespace, writes_, complaints),
+            reviewed(self.connection, kind, service, writes_, draft.route, complaints),
             self._dry_run(kind, writes_),
             self._good_since(kind, service, settings, now),
         )

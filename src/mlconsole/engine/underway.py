@@ -1,0 +1,140 @@
+"""An operation that is under way, or was interrupted: who has it, how it stands, and how it can go on (I18).
+
+What stands in the history's ConfigMap is compared with the live objects and the lock. Nothing is changed before
+somebody says so; then another executor takes the operation up, or a request is left for the one that is at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from mlconsole.cluster import fresh, history, leases
+from mlconsole.cluster.connection import Connection
+from mlconsole.config import Settings
+from mlconsole.domain import operation as machine
+from mlconsole.domain.operation import Operation, Request, Seen, Standing, Verb, ways
+from mlconsole.domain.plans import PlanError
+from mlconsole.domain.text import visible
+from mlconsole.engine.execution.folder import Folder, root
+from mlconsole.engine.execution.process import Executor
+from mlconsole.engine.hints import hints_of
+from mlconsole.engine.patience import patiently
+
+SECONDS = 20.0
+RESUME, ABORT, ABANDON = "resume", "abort", "abandon"
+
+
+class UnderWay(Struct, frozen=True):
+    """An operation that has not ended."""
+
+    operation: Operation
+    alive: bool
+    """Whether an executor has its lock."""
+    holder: str = ""
+    """Who holds the service's lock; empty for nobody."""
+    here: bool = False
+    """Whether its executor runs on this machine."""
+    standing: Standing | None = None
+    """What it has come to; None while an executor is at work."""
+    seconds_left: float = 0.0
+    """Until the lock of an executor that gives no sign of life may be taken."""
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What can be asked of it."""
+        if self.alive:
+            return tuple(ways(self.operation))
+        return (ABANDON,) if self.standing is Standing.OVERTAKEN else (RESUME, ABORT, ABANDON)
+
+
+async def read(connection: Connection, settings: Settings, namespace: str, service: str) -> UnderWay | None:
+    """What is under way on a service; None where nothing is. Raises ClusterError, TimeoutError."""
+    past, held = await asyncio.gather(
+        patiently(lambda: history.read(connection, namespace, service), SECONDS),
+        patiently(lambda: leases.read(connection, namespace, service), SECONDS),
+    )
+    operation = past.operation
+    if operation is None:
+        return None
+    here = folder_of(operation.id).alive
+    left = leases.Expiry().left(held) if held is not None else 0.0
+    held_by_it = held is not None and held.operation == operation.id and left > 0
+    surely_dead = not here and operation.host == socket.gethostname() and folder_of(operation.id).path.is_dir()
+    alive = here or (held_by_it and not operation.halted and not surely_dead)
+    holder = visible(held.holder, 120) if held is not None and left > 0 else ""
+    if alive:
+        return UnderWay(operation, True, holder, here)
+    live = await patiently(
+        lambda: fresh.read(connection, namespace, service, hints_of(settings.service(namespace, service))), SECONDS
+    )
+    return UnderWay(operation, False, holder, here, machine.standing(operation, seen_of(operation, live)), left)
+
+
+def seen_of(operation: Operation, live: fresh.Fresh) -> Seen:
+    """The live objects, compared with an operation."""
+    plan = operation.plan
+    in_place = tuple(number for number, write in enumerate(plan.writes) if live.has(write))
+    if not plan.moves_traffic:
+        return Seen(in_place)
+    number = plan.writes.index(plan.write)
+    return Seen(in_place, moved=number in in_place, home=live.meets(plan.write))
+
+
+def folder_of(operation: str) -> Folder:
+    """The folder of an operation on this machine, if it was ever carried out here."""
+    return Folder(root(os.environ) / operation.replace("/", "_"))
+
+
+def request_of(operation: Operation, verb: Verb, by: str, reason: str) -> Request:
+    """A request to whoever carries an operation out."""
+    return Request(verb, operation.id, by, time.time(), reason, socket.gethostname())
+
+
+async def ask(connection: Connection, under: UnderWay, verb: Verb, by: str, reason: str = "") -> None:
+    """Leave a request for the executor at work: on its machine in its folder, from elsewhere on the Lease.
+
+    Raises PlanError where there is nothing of the kind to ask, ClusterError, OSError.
+    """
+    operation = under.operation
+    if verb not in ways(operation):
+        words = f"{operation.plan.kind} of {operation.key} is in phase {operation.phase}: there is nothing to {verb}"
+        raise PlanError(words, f"it can be asked to: {', '.join(ways(operation)) or 'nothing'}", 4)
+    request = request_of(operation, verb, by, reason)
+    if under.here and verb is not Verb.APPROVE:
+        folder_of(operation.id).ask(request)
+        return
+    target = operation.plan.target
+    text = msgspec.json.encode(request).decode()
+    # A second person's word is left where the API server knows who wrote it.
+    await patiently(lambda: leases.ask(connection, target.namespace, operation.plan.service, text), SECONDS)
+
+
+def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor) -> Folder:
+    """Let another executor go on with an operation that lost its own: to its end, back, or to be left as it is.
+
+    Raises PlanError where that cannot be, OSError.
+    """
+    operation, now = under.operation, time.time()
+    if under.alive:
+        words = f"{operation.plan.kind} of {operation.key} is being carried out by {under.holder or operation.by}"
+        raise PlanError(words, "it can be asked to abort; `mlconsole operations` shows it", 4)
+    if how not in under.verbs:
+        words = f"{operation.plan.kind} of {operation.key} was overtaken by someone: there is nothing to {how}"
+        raise PlanError(words, "abandon it with a reason; then plan again", 4)
+    if how == ABANDON:
+        if not reason.strip():
+            raise PlanError("a reason is needed", "say why it is abandoned: it goes on record", 2)
+        taken = machine.abandoned(operation, by, reason.strip(), now)
+    else:
+        assert under.standing is not None
+        taken = machine.resumed(operation, under.standing, now)
+        if how == ABORT:
+            taken = machine.aborting(taken, by, reason.strip(), now)
+    return executor.begin(replace(taken, host=socket.gethostname()))
