@@ -316,8 +316,9 @@ async def _write(
 ) -> Held:
     whole = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **body}
     path = _path(namespace, "" if new else name_of(service))
-    written = await (writes.create if new else writes.replace)(connection, path, whole)
-    return _held(written, path)
+    if new:
+        return _held(await writes.create(connection, path, whole), path)
+    return _held(await writes.replace(connection, path, whole), path)
 
 
 def _bounded(wanted: list[dict[str, Any]]) -> str:

@@ -59,13 +59,26 @@ def needs(readonly: bool = False) -> list[Need]:
         Need("", "pods/log", ("get",), "the end of a pod's log"),
         Need("", "pods/proxy", ("get",), "a pod's own word on its version and its figures"),
         Need("", "services/proxy", ("get",), "a request through the Service: that a switch has arrived"),
+        Need("coordination.k8s.io", "leases", ("get",), "who is at work on a service"),
     ]
     if readonly:
         return found
     return [
         *found,
         Need("", "services", ("patch",), "switch and rollback: the selector", writes=True),
-        Need("apps", "deployments", ("patch",), "rollback of a Deployment that is not blue-green", writes=True),
+        Need(
+            "apps",
+            "deployments",
+            ("create", "patch", "delete"),
+            "a release brought up, and what is undone",
+            writes=True,
+        ),
+        Need(
+            "autoscaling", "horizontalpodautoscalers", ("patch",), "a minimum pinned while a plan is open", writes=True
+        ),
+        Need("", "pods/proxy", ("create",), "smoke test and parity: requests to the model", writes=True),
+        Need("argoproj.io", "analysistemplates", ("get",), "an AnalysisTemplate that the settings name", writes=True),
+        Need("coordination.k8s.io", "leases", ("create", "update"), "the lock of a service", writes=True),
         Need("", "configmaps", ("create", "update"), "the record of each operation", writes=True),
         Need("", "events", ("create",), "an Event for each operation", writes=True),
     ]
