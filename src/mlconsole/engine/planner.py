@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from mlconsole.cluster import fresh
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import Environment, ServiceSettings, Settings
-from mlconsole.domain import phases, plans
+from mlconsole.domain import autoscaling, phases, plans
 from mlconsole.domain.history import Good, Kind, known_good
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Diff, Plan, PlanError
+from mlconsole.domain.plans import Diff, Plan, PlanError, Write
 from mlconsole.domain.services import Color, ModelService, Shape
 from mlconsole.domain.text import visible
 from mlconsole.engine import gates, revisions
@@ -86,7 +86,17 @@ class Planner:
         diff = Diff(f"Service {service.key}", path, service.live or "(missing)", choice.color.name)
         asked = self._drafting.of_service(service), self._drafting.environment(service.namespace)
         route = phases.route(kind, without=unasked(*asked))
-        return Draft(choice.color, (write,), (diff,), route, warnings=choice.warnings, reason=choice.reason)
+        pins = self._pins(kind, grounds, choice.color)
+        diffs = (diff, *autoscaling.diffs(pins))
+        return Draft(choice.color, (*pins, write), diffs, route, warnings=choice.warnings, reason=choice.reason)
+
+    def _pins(self, kind: Kind, grounds: Grounds, destination: Color) -> tuple[Write, ...]:
+        """What keeps the autoscalers still; the way back waits for nothing of the kind (I5, I13)."""
+        if kind is Kind.ROLLBACK:
+            return ()
+        service = grounds.fresh.service
+        scalers = grounds.fresh.autoscalers
+        return autoscaling.pin_writes(service, service.live_color, destination, scalers)
 
     # ---- deciding
 

@@ -24,6 +24,7 @@ from mlconsole.domain.plans import ACCEPTED, Diff, Gate, Plan, Target, Write
 from mlconsole.domain.services import Color, ModelService, Release, Shape
 from mlconsole.domain.telemetry import Glance
 from mlconsole.engine import answers, gates
+from mlconsole.engine.owners import owner_gate
 from mlconsole.engine.patience import patiently
 from mlconsole.engine.planning import lock
 from mlconsole.engine.planning.grounds import Grounds, patience_for
@@ -83,6 +84,7 @@ class Drafting:
         uid = grounds.fresh.uid_of(main.resource, main.name)
         writes_ = tuple(plans.pinned(item, grounds.fresh.uid_of(item.resource, item.name)) for item in draft.writes)
         under = lock.read(grounds, kind)
+        owners = owner_gate(grounds.fresh, writes_, kind)
         complaints = list(grounds.complaints)
         found, rights, dry_run, good_since = await asyncio.gather(
             self._gates(kind, grounds, draft, settings, environment),
@@ -114,7 +116,7 @@ class Drafting:
             base=service.base,
             writes=writes_,
             diffs=tuple(_told(diff) for diff in draft.diffs),
-            gates=(*found, *under.gates),
+            gates=(*found, *([owners] if owners else []), *under.gates),
             rights=tuple(rights),
             confirmation=plans.confirmation_for(kind, environment.production or environment.confirm),
             reason_required=draft.reason or environment.require_reason,

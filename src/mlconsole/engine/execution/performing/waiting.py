@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from mlconsole.cluster.errors import ClusterError
+from mlconsole.domain import owners
 from mlconsole.domain.operation import Event, Expired, Operation, Overtaken, Passed
+from mlconsole.domain.plans import escape_pointer
+from mlconsole.domain.text import visible
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.ledger import Step
 
@@ -53,12 +56,15 @@ async def _moved_by_others(context: Context, op: Operation) -> str:
     """Why this operation is over: somebody else moved the traffic; empty where nobody did, or nobody can say."""
     try:
         async with asyncio.timeout(10):
-            service = (await context.gateway.read(op.plan)).service
+            read = await context.gateway.read(op.plan)
     except (ClusterError, TimeoutError):
         return ""
+    service = read.service
     if op.plan.revision or service.live == op.plan.to_color:
         return ""
-    return f"somebody else moved the traffic to {service.live or 'no colour'}"
+    item = read.raw.get(("services", op.plan.service)) or {}
+    manager, _ = owners.last_writer(item, f"/spec/selector/{escape_pointer(service.color_key)}")
+    return f"{visible(manager or 'somebody else', 80)} moved the traffic to {service.live or 'no colour'}"
 
 
 async def drain(context: Context, op: Operation) -> Event:

@@ -1,0 +1,239 @@
+"""Where an analysis gets its figures: from Prometheus where one is configured, else from the pods through the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from mlconsole.cluster import fresh, proxy
+from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import ClusterError, redact
+from mlconsole.config import ServiceSettings
+from mlconsole.domain.plans import PlanError
+from mlconsole.domain.services import Color, ModelService
+from mlconsole.engine.hints import hints_of
+from mlconsole.metrics import since
+from mlconsole.metrics.exposition import Malformed, Parser
+from mlconsole.metrics.observer import Worker
+from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply, ask
+from mlconsole.metrics.since import Counting, Figures
+from mlconsole.metrics.targets import port_of
+
+ASK_SECONDS = 20.0
+"""For all questions of one look."""
+POD_SECONDS = 4.0
+READ_SECONDS = 15.0
+"""For reading which pods there are."""
+AT_ONCE = 8
+BEFORE = 300
+"""Seconds before a switch that the colour which was left is judged by, once the traffic has left it."""
+
+
+class Window(Struct, frozen=True):
+    """What figures are of, and since when."""
+
+    service: ModelService
+    target: Color
+    live: Color | None
+    since: float
+    """The candidate is judged from here on."""
+    moved: bool = False
+    """Whether the traffic has moved to the candidate: the other colour is then judged by what it did before."""
+
+
+class Source(Protocol):
+    """One way to figures."""
+
+    warm_up: float
+    """Seconds before there can be any, for a colour that was there before."""
+
+    async def begin(self, window: Window) -> None:
+        """Take a first look, where later ones need it."""
+
+    async def look(self, window: Window, figures: Collection[str]) -> tuple[Figures, Figures]:
+        """Those of the candidate, and those of the live colour, named as a condition names them."""
+
+
+def _split(figures: Collection[str]) -> tuple[list[str], list[str]]:
+    """The candidate's and the live colour's."""
+    live = [name.removeprefix("live.") for name in figures if name.startswith("live.")]
+    return sorted(name for name in figures if not name.startswith("live.")), sorted(live)
+
+
+class FromPrometheus:
+    """Asks Prometheus, in the worker."""
+
+    def __init__(
+        self, endpoint: Endpoint, worker: Worker, settings: ServiceSettings, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._endpoint = endpoint
+        self._worker = worker
+        self._own = settings.queries
+        self._clock = clock
+        self.warm_up = 0.0
+
+    async def begin(self, window: Window) -> None:
+        """Prometheus knows what was."""
+
+    async def look(self, window: Window, figures: Collection[str]) -> tuple[Figures, Figures]:
+        """One round of questions."""
+        mine, its = _split(figures)
+        now = self._clock()
+        seconds = min(since.LONGEST, int(now - window.since))
+        if seconds < 1:
+            return Figures(why="ready only since this moment"), Figures(why="ready only since this moment")
+        service, live = window.service, window.live
+        queries = since.asked(service, window.target, mine, seconds, self._own)
+        others: dict[str, str] = {}
+        if its and live is not None:
+            others = since.asked(service, live, its, BEFORE if window.moved else seconds, self._own)
+        at = int(window.since)
+        questions = [Question(query) for query in queries.values()]
+        questions += [Question(query, at, at, 1) if window.moved else Question(query) for query in others.values()]
+        replies = await self.ask(questions)
+        own = dict(zip(queries, replies, strict=False))
+        rest = dict(zip(others, replies[len(queries) :], strict=True))
+        found = since.answered(service, window.target, mine, own)
+        found = _with_query(found, queries, mine)
+        if not its:
+            return found, Figures()
+        if live is None:
+            return found, Figures(why="there is no live colour to compare with")
+        other = since.answered(service, live, its, rest, past=window.moved)
+        return found, _with_query(other, others, its, f" at {_clock_time(window.since)}" if window.moved else "")
+
+    async def ask(self, questions: Sequence[Question]) -> list[Reply]:
+        """The replies; what kept the worker from answering is the failure of each."""
+        try:
+            return await self._worker.run(ask, self._endpoint, list(questions), timeout=ASK_SECONDS)
+        except TimeoutError:
+            failure = Failure("down", f"Prometheus gave no answer within {ASK_SECONDS:g} s")
+        except (OSError, RuntimeError, ValueError) as error:
+            failure = Failure("down", f"the metrics worker failed: {type(error).__name__}: {error}")
+        return [Reply(failure=failure)] * len(questions)
+
+
+def _with_query(figures: Figures, queries: Mapping[str, str], names: Collection[str], when: str = "") -> Figures:
+    shown = [queries[name] for name in names if name in queries]
+    if any(name in since.DRIFTS for name in names):
+        shown += [queries["features"], queries["references"]]
+    why = redact(figures.why) if figures.why else ""
+    values = (figures.values, figures.n, figures.age, why, figures.error)
+    return Figures(*values, " | ".join(shown or [queries["n"]]) + when)
+
+
+class FromPods:
+    """Reads the pods' own figures through the API server."""
+
+    def __init__(
+        self, connection: Connection, settings: ServiceSettings, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._clock = clock
+        self._parser = Parser()
+        self._counting: dict[str, Counting] = {}
+        self._problems: dict[str, list[str]] = {}
+        self._pods: dict[str, int] = {}
+        self._failed = ""
+        self.warm_up = 10.0
+
+    async def begin(self, window: Window) -> None:
+        """Read what the pods have counted so far."""
+        await self._read(window)
+
+    async def look(self, window: Window, figures: Collection[str]) -> tuple[Figures, Figures]:
+        """Read them all."""
+        _, its = _split(figures)
+        await self._read(window)
+        mine = self._of(window, window.target)
+        if not its:
+            return mine, Figures()
+        if window.live is None:
+            return mine, Figures(why="there is no live colour to compare with")
+        return mine, self._of(window, window.live)
+
+    async def _read(self, window: Window) -> None:
+        """One round over the pods of both colours, as they are now."""
+        colors = [color for color in (window.target, window.live) if color is not None]
+        self._failed, self._problems = "", {color.name: [] for color in colors}
+        service = window.service
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                now = await fresh.read(
+                    self._connection, service.namespace, service.name, hints_of(self._settings), service.base or None
+                )
+        except (ClusterError, PlanError, TimeoutError) as error:
+            self._failed = f"the pods cannot be listed: {error or 'no answer in time'}"
+            return
+        gate = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(self._read_color(now.service, color, window, gate) for color in colors))
+
+    async def _read_color(self, service: ModelService, color: Color, window: Window, gate: asyncio.Semaphore) -> None:
+        present = service.color(color.name)
+        pods = [pod for pod in present.pods if pod.ready and not pod.terminating] if present else []
+        self._pods[color.name] = len(pods)
+        if not pods:
+            self._problems[color.name].append(f"{color.name} has no ready pod to read")
+        past = window.moved and color is window.live
+        counting = self._counting.setdefault(color.name, Counting(color, window.since, whole=past))
+        await asyncio.gather(*(self._read_pod(service, color, pod.name, counting, present, gate) for pod in pods))
+
+    async def _read_pod(
+        self,
+        service: ModelService,
+        color: Color,
+        name: str,
+        counting: Counting,
+        present: Color | None,
+        gate: asyncio.Semaphore,
+    ) -> None:
+        pod = next(pod for pod in (present.pods if present else ()) if pod.name == name)
+        try:
+            async with gate, asyncio.timeout(POD_SECONDS + 1):
+                started = self._clock()
+                reply = await proxy.pod_get(
+                    self._connection, service.namespace, name, port_of(service), "/metrics", POD_SECONDS
+                )
+            problem = f"pod {name} answered {reply.status}" if reply.status != 200 else ""
+            if not problem:
+                page = self._parser.page(reply.body)
+                problem = _misplaced(service, color, name, page.color)
+                problem = problem or counting.add(pod, (started + self._clock()) / 2, page)
+        except (ClusterError, Malformed) as error:
+            problem = f"pod {name}: {error}"
+        except TimeoutError:
+            problem = f"pod {name} gave no answer in {POD_SECONDS:g} s"
+        if problem:
+            self._problems[color.name].append(redact(problem))
+
+    def _of(self, window: Window, color: Color) -> Figures:
+        if self._failed:
+            return Figures(why=self._failed, error=True)
+        counting = self._counting[color.name]
+        problems = self._problems[color.name]
+        past = "since its processes began" if window.moved and color is window.live else ""
+        span = past or f"since {_clock_time(counting.began)}"
+        query = f"GET /metrics of {self._pods[color.name]} pods of {color.name} through the API server, {span}"
+        if problems:
+            # A pod that cannot be read may be the one that is sick.
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            return Figures(why=problems[0] + more, error=True, query=query)
+        found = counting.figures(window.service, self._clock(), "")
+        return Figures(found.values, found.n, found.age, found.why, found.error, query)
+
+
+def _misplaced(service: ModelService, color: Color, pod: str, named: str) -> str:
+    """Why a page is not of the colour that was asked for (I22); a word that is no colour here says nothing."""
+    known = {one.name for one in service.colors}
+    return f"pod {pod} is of {color.name} and says color={named}: not counted" if named in known - {color.name} else ""
+
+
+def _clock_time(at: float) -> str:
+    if not 0 < at < float("inf"):
+        return "it was first read"
+    return time.strftime("%H:%M:%SZ", time.gmtime(at))
