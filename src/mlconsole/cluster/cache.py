@@ -41,6 +41,7 @@ class Taken(Struct, frozen=True):
     """Namespaces whose Events changed."""
     jobs: bool = False
     histories: bool = False
+    leases: bool = False
 
 
 class ClusterCache:
@@ -56,6 +57,7 @@ class ClusterCache:
         self._events: set[str] = set()
         self._jobs = False
         self._histories = False
+        self._leases = False
         self._concern = Concern()
         self._started = time.time()
         self.services: dict[str, ModelService] = {}
@@ -127,7 +129,8 @@ class ClusterCache:
         events, self._events = frozenset(self._events), set()
         jobs, self._jobs = self._jobs, False
         histories, self._histories = self._histories, False
-        return Taken(tuple(changed), tuple(removed), events, jobs, histories)
+        held, self._leases = self._leases, False
+        return Taken(tuple(changed), tuple(removed), events, jobs, histories, held)
 
     def _describe(self, key: Key, changed: list[ModelService], removed: list[str]) -> None:
         text = "/".join(key)
@@ -186,6 +189,9 @@ class ClusterCache:
     def _mark_history(self, _: HasMeta) -> None:
         self._histories = True
 
+    def _mark_lease(self, _: HasMeta) -> None:
+        self._leases = True
+
 
 _MARK: Mapping[str, Callable[[ClusterCache, HasMeta], None]] = {
     "services": ClusterCache._mark_service,
@@ -198,4 +204,5 @@ _MARK: Mapping[str, Callable[[ClusterCache, HasMeta], None]] = {
     "events": ClusterCache._mark_event,
     "jobs": ClusterCache._mark_job,
     "configmaps": ClusterCache._mark_history,
+    "leases": ClusterCache._mark_lease,
 }

@@ -58,6 +58,7 @@ class Inventory:
         self.jobs: Table[objects.Job] = Table(told("jobs"), complain=complain)
         self.events: Table[objects.Event] = Table(told("events"), complain=complain)
         self.configmaps: Table[objects.ConfigMap] = Table(told("configmaps"), complain=complain)
+        self.leases: Table[objects.Lease] = Table(told("leases"), complain=complain)
         self.has_slices = False
         """Whether this cluster serves EndpointSlices; Endpoints are looked at where it does not."""
 

@@ -341,6 +341,22 @@ class ConfigMap(_Base, frozen=True):
     data: dict[str, str] | None = None
 
 
+class LeaseSpec(_Base, frozen=True):
+    """Who holds a Lease, and since when."""
+
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    renew_time: datetime.datetime | None = None
+    lease_transitions: int | None = None
+
+
+class Lease(_Base, frozen=True):
+    """A Lease."""
+
+    metadata: Meta
+    spec: LeaseSpec = LeaseSpec()
+
+
 class Malformed(Struct, frozen=True):
     """An object that could not be read, and why."""
 

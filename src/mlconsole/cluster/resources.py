@@ -72,7 +72,15 @@ HISTORIES = Resource(
     needed=False,
     selector="app.kubernetes.io/managed-by=mlconsole",
 )
-WATCHED = (SERVICES, DEPLOYMENTS, PODS, REPLICA_SETS, SLICES, AUTOSCALERS, JOBS, EVENTS, HISTORIES)
+LEASES = Resource(
+    "leases",
+    objects.Lease,
+    ("coordination.k8s.io/v1",),
+    "leases",
+    needed=False,
+    selector="app.kubernetes.io/managed-by=mlconsole",
+)
+WATCHED = (SERVICES, DEPLOYMENTS, PODS, REPLICA_SETS, SLICES, AUTOSCALERS, JOBS, EVENTS, HISTORIES, LEASES)
 
 
 class _Version(Struct):

@@ -47,6 +47,7 @@ _PURPOSE = {
     "jobs": "the pipelines' jobs",
     "events": "what happened to a service's objects",
     "configmaps": "the history of a service's operations",
+    "leases": "who is at work on a service",
 }
 
 

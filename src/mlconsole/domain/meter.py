@@ -29,6 +29,11 @@ class RollbackMeter(Struct, frozen=True):
     allowed: bool | None = None
     """Whether this user may do it; None while unknown."""
     expected_seconds: float = 0.0
+    drilled_at: float = 0.0
+    """When it was last rehearsed to where it would go now; 0 for never."""
+    drill: str = ""
+    """What came of that, in words."""
+    drill_passed: bool = False
 
 
 def expected_seconds(records: Sequence[Record], round_trip: float) -> float:
@@ -39,7 +44,7 @@ def expected_seconds(records: Sequence[Record], round_trip: float) -> float:
     took = sorted(
         record.verified_at - record.at
         for record in records
-        if record.outcome is Outcome.VERIFIED and record.verified_at > record.at
+        if record.kind.moves_traffic and record.outcome is Outcome.VERIFIED and record.verified_at > record.at
     )
     return took[len(took) // 2] if took else 1.0 + 5 * round_trip
 
@@ -57,6 +62,27 @@ def read_meter(
 
     `keep_warm` is the retention after traffic left, seconds; 0 for no limit.
     """
+    return _drilled(_read(service, goods, records, allowed, round_trip, keep_warm), records)
+
+
+def _drilled(meter: RollbackMeter, records: Sequence[Record]) -> RollbackMeter:
+    """The meter with its last rehearsal: of another destination, or of this one before it changed, it says nothing."""
+    drills = [item for item in records if item.kind is Kind.DRILL and item.ended_at]
+    last = next((item for item in reversed(drills) if item.to_release.same_as(meter.release)), None)
+    if last is None:
+        return meter
+    passed = last.outcome is Outcome.VERIFIED
+    return replace(meter, drilled_at=last.ended_at, drill=last.message, drill_passed=passed)
+
+
+def _read(
+    service: ModelService,
+    goods: Sequence[Good],
+    records: Sequence[Record],
+    allowed: bool | None,
+    round_trip: float,
+    keep_warm: float,
+) -> RollbackMeter:
     seconds = expected_seconds(records, round_trip)
     if service.shape is Shape.PLAIN:
         return _plain(service, goods, records, allowed, seconds)

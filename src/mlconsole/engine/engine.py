@@ -28,6 +28,7 @@ from mlconsole.engine import pipelines, protocol, view
 from mlconsole.engine.channel import Channel
 from mlconsole.engine.feeds import Feeds
 from mlconsole.engine.operations import Operations
+from mlconsole.engine.overview import Overview
 from mlconsole.engine.places import Places
 from mlconsole.engine.planner import rights_for, rollback_target
 from mlconsole.engine.scope import Scope
@@ -84,6 +85,8 @@ class Engine:
         self._detail_at = float("-inf")
         self._detail_due = True
         self._sources_at = float("-inf")
+        self._overview = Overview()
+        self._operations_due, self._any_under_way, self._operations_at = True, False, float("-inf")
 
     # ---- life
 
@@ -258,6 +261,7 @@ class Engine:
         yield from self._sources(protocol.Sources((scope.state, *self._feed_states())))
         if scope.cache is not None:
             yield from self._fleet(scope.cache)
+            yield from self._under_way(scope.cache)
         service = self._service()
         if service is not None and scope.cache is not None and self._detail_is_due():
             yield from self._details(scope, scope.cache, service)
@@ -308,6 +312,7 @@ class Engine:
         namespace = self._selected.partition("/")[0]
         if self._selected in touched or namespace in taken.events or taken.jobs or taken.histories:
             self._detail_due = True
+        self._operations_due |= taken.histories or taken.leases
         if taken.services or taken.removed:
             self._feeds.services_changed(list(cache.services.values()), self._service())
         changed = [row for key in touched if (row := self._row(key)) is not None]
@@ -320,6 +325,15 @@ class Engine:
             reset, self._fleet_reset = self._fleet_reset, False
             self._pods, self._complete = count, complete
             yield protocol.Fleet(tuple(changed), taken.removed, reset, count, complete)
+
+    def _under_way(self, cache: ClusterCache) -> Iterator[protocol.Publication]:
+        """The operations: when a history or a lock changed, and every second while there are any, for locks run out."""
+        now = time.monotonic()
+        if self._operations_due or (self._any_under_way and now - self._operations_at >= SIGN_OF_LIFE):
+            self._operations_due, self._operations_at = False, now
+            found = self._overview.lines(cache.inventory, cache.services)
+            self._any_under_way = bool(found.lines)
+            yield from self._changed(found)
 
     def _row(self, key: str) -> protocol.FleetRow | None:
         """The row of a service if it differs from the one that was sent."""

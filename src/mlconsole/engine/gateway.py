@@ -228,6 +228,17 @@ class Gateway:
         read = await patiently(lambda: self.read(plan), WRITE_SECONDS)
         return read.uid_of(write.resource, write.name) if read.has(write) else ""
 
+    async def rehearse(self, plan: Plan) -> float:
+        """Send the write that would move the traffic with dryRun=All; the seconds that the server took.
+
+        Raises ClusterError where it would refuse, TimeoutError.
+        """
+        self.assert_allowed(plan)
+        began = time.monotonic()
+        async with asyncio.timeout(WRITE_SECONDS):
+            await writes.send(self._connection, plan.write, expect=self._expected(plan), dry_run=True)
+        return time.monotonic() - began
+
     # ---- sending
 
     async def _send(self, plan: Plan, write: Write, seen: Seen, look_again: LookAgain, report: Report) -> Landed:

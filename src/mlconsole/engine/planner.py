@@ -78,6 +78,10 @@ class Planner:
 
     def _draft(self, kind: Kind, grounds: Grounds, to_color: str, revision: int) -> Draft:
         service = grounds.fresh.service
+        if kind is Kind.DRILL:
+            # The rollback as it would be, of which nothing is sent.
+            rehearsed = self._draft(Kind.ROLLBACK, grounds, to_color, revision)
+            return replace(rehearsed, route=phases.route(kind), reason=False)
         if service.shape is Shape.PLAIN:
             return self._revision(kind, grounds, revision)
         choice = self._destination(kind, grounds, to_color)

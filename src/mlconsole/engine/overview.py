@@ -1,0 +1,88 @@
+"""The operations under way where the console looks, from what is mirrored of the cluster: histories and locks.
+
+Nothing is asked for here: it has to be there when the API server is not. How an interrupted operation stands is told
+from the service as it was last seen; whoever takes one up looks again (`underway`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from mlconsole.cluster import objects
+from mlconsole.cluster.history import OPERATION
+from mlconsole.cluster.inventory import Inventory
+from mlconsole.cluster.leases import Expiry, Held, name_of
+from mlconsole.domain.history import config_map_name
+from mlconsole.domain.operation import Operation, Seen, Standing, standing, ways
+from mlconsole.domain.services import ModelService
+from mlconsole.domain.text import visible
+from mlconsole.engine.protocol import OperationLine, Operations
+from mlconsole.engine.underway import ABANDON, ABORT, RESUME, folder_of
+
+
+class Overview:
+    """Keeps what it has decoded, and since when each lock was seen as it is."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[str, tuple[str, Operation | None]] = {}
+        """By the ConfigMap's key: its version, and what stands in it."""
+        self._expiries: dict[str, Expiry] = {}
+
+    def lines(self, inventory: Inventory, services: Mapping[str, ModelService]) -> Operations:
+        """Every operation that has not ended."""
+        found = []
+        for item in inventory.configmaps.all():
+            if OPERATION not in (item.data or {}):
+                continue
+            operation = self._operation(item)
+            if operation is not None and item.metadata.name == config_map_name(operation.plan.service):
+                found.append(self._line(operation, inventory, services.get(operation.key)))
+        return Operations(tuple(sorted(found, key=lambda line: -line.operation.started_at)))
+
+    def _operation(self, item: objects.ConfigMap) -> Operation | None:
+        key = f"{item.metadata.namespace}/{item.metadata.name}"
+        version, known = self._decoded.get(key, ("", None))
+        if version == item.metadata.resource_version:
+            return known
+        try:
+            known = msgspec.json.decode((item.data or {})[OPERATION], type=Operation)
+        except msgspec.DecodeError:
+            known = None  # the history says what is wrong with it
+        self._decoded[key] = (item.metadata.resource_version, known)
+        return known
+
+    def _line(self, operation: Operation, inventory: Inventory, service: ModelService | None) -> OperationLine:
+        lease = inventory.leases.get(operation.plan.target.namespace, name_of(operation.plan.service))
+        held = _held(lease) if lease is not None else None
+        expiry = self._expiries.setdefault(operation.key, Expiry())
+        left = expiry.left(held) if held is not None else 0.0
+        here = folder_of(operation.id).alive
+        ours = held is not None and held.operation == operation.id and left > 0
+        alive = here or (ours and not operation.halted)
+        holder = visible(held.holder, 120) if held is not None and left > 0 else ""
+        if alive:
+            return OperationLine(operation, True, holder, here, verbs=tuple(ways(operation)))
+        state = standing(operation, _seen(operation, service))
+        verbs = (ABANDON,) if state is Standing.OVERTAKEN else (RESUME, ABORT, ABANDON)
+        return OperationLine(operation, False, holder, here, state, verbs)
+
+
+def _held(lease: objects.Lease) -> Held:
+    spec = lease.spec
+    return Held(
+        holder=spec.holder_identity or "",
+        token=spec.lease_transitions or 0,
+        duration=float(spec.lease_duration_seconds or 0),
+        renewed_at=spec.renew_time.timestamp() if spec.renew_time else 0.0,
+        resource_version=lease.metadata.resource_version,
+        annotations=lease.metadata.annotations or {},
+        whole={},
+    )
+
+
+def _seen(operation: Operation, service: ModelService | None) -> Seen:
+    live = service.live if service else ""
+    moved = bool(live) and live == operation.plan.to_color
+    return Seen(operation.sent, moved=moved, home=live == operation.plan.from_color)
