@@ -83,8 +83,10 @@ class Api:
             verb = "deletecollection"
         resource = f"{call.kind.plural}/{call.subresource}" if call.subresource else call.kind.plural
         name = call.name.split(":")[1] if call.name.count(":") == 2 else call.name.split(":")[0]
-        if not user.may(verb, call.kind.group, resource, call.namespace, name):
-            raise forbidden(user, verb, call.kind.group, resource, call.namespace, name)
+        # A namespace is in itself: a Role in it may give the right to read it.
+        namespace = call.name if call.kind.plural == "namespaces" else call.namespace
+        if not user.may(verb, call.kind.group, resource, namespace, name):
+            raise forbidden(user, verb, call.kind.group, resource, namespace, name)
 
     async def _review(self, request: web.Request, path: str, user: User) -> web.Response | None:
         parts = path.strip("/").split("/")
