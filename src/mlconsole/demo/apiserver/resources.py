@@ -62,6 +62,7 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource("leases", "Lease", "coordination.k8s.io", "v1"),
     Resource("events", "Event", "events.k8s.io", "v1", True, ("ev",)),
+    Resource("analysistemplates", "AnalysisTemplate", "argoproj.io", "v1alpha1", True, ("at",)),
 )
 BY_PATH = {(item.group, item.version, item.plural): item for item in RESOURCES}
 BY_KEY = {item.plural: item for item in reversed(RESOURCES)}
