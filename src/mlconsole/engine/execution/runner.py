@@ -195,7 +195,7 @@ class Runner:
         self.context.lock.say(op.phase)
         if before.phase is Phase.RECORD and self._recorded is None:
             self._recorded = Outcome.OPEN
-        if op.phase is not before.phase and op.words:
+        if op.phase is not before.phase and op.words != before.words:
             self.report(Step(before.phase, op.words))
         arrived = op.arrived_at and not before.arrived_at
         if arrived or op.ended or op.halted:

@@ -12,6 +12,7 @@ PERFORMERS: dict[Phase, Performer] = {
     Phase.PIN: making.pin,
     Phase.BRING_UP: making.bring_up,
     Phase.READY: proving.ready,
+    Phase.SMOKE: proving.smoke,
     Phase.SWITCH: moving.switch,
     Phase.VERIFY: moving.verify,
     Phase.RETURN: moving.come_back,

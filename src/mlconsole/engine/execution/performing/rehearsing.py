@@ -1,0 +1,42 @@
+"""A drill: the way back, gone without taking it, and timed (design, section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from mlconsole.cluster.errors import ClusterError
+from mlconsole.domain.history import Kind
+from mlconsole.domain.operation import Event, Failed, Operation, Passed
+from mlconsole.domain.plans import Gate, Verdict
+from mlconsole.engine import gates
+from mlconsole.engine.execution.context import Context
+
+
+async def rehearse(context: Context, op: Operation) -> Event:
+    """Ask the API server for the write, and the standby for answers; how long both took is part of the result."""
+    began = time.monotonic()
+    read = await context.gateway.read(op.plan)
+    service, settings = read.service, context.service_settings(op)
+    destination = service.color(op.plan.to_color)
+    if destination is None:
+        return Failed(f"{op.plan.service} has no colour {op.plan.to_color} any more")
+    tried, answered = await asyncio.gather(
+        _write(context, op), gates.answers_gate(context.connection, service, destination, settings, Kind.SWITCH)
+    )
+    found = [gates.destination_capacity(service, destination, Kind.ROLLBACK, context.clock()), tried, answered]
+    seconds = time.monotonic() - began
+    bad = [gate for gate in found if gate.verdict is not Verdict.PASS]
+    if bad:
+        return Failed("; ".join(f"{gate.name} {gate.verdict}: {gate.value}" for gate in bad), tuple(found))
+    words = f"{destination.name} {destination.release.label} would have the traffic: {destination.ready} ready"
+    return Passed(f"{words}, {answered.value}, the write accepted, all in {seconds:.1f} s", tuple(found))
+
+
+async def _write(context: Context, op: Operation) -> Gate:
+    evidence = f"PATCH {op.plan.write.label} with dryRun=All"
+    try:
+        seconds = await context.gateway.rehearse(op.plan)
+    except (ClusterError, TimeoutError) as error:
+        return Gate("write", Verdict.FAIL, str(error) or "no answer in time", "accepted", evidence)
+    return Gate("write", Verdict.PASS, f"accepted in {seconds:.2f} s", "accepted", evidence)
