@@ -7,10 +7,12 @@ from mlconsole.demo.apiserver.store import Key, Object, Store, now
 from mlconsole.demo.follow import Loop, key_of
 
 BY = "horizontal-pod-autoscaler"
+LOAD = "demo.mlconsole.io/load"
+"""An annotation of an autoscaler: the pods that its load asks for, in place of a metric."""
 
 
 class Autoscalers:
-    """Reconciles HPAs. There is no load metric behind them: the wish stays where it is, within the bounds."""
+    """Reconciles HPAs. There is no metric behind them: the wish stays where it is, or is what `LOAD` says."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -32,7 +34,7 @@ class Autoscalers:
             return
         wish = target["spec"].get("replicas", 1)
         low, high = item["spec"].get("minReplicas", 1), item["spec"]["maxReplicas"]
-        desired = 0 if wish == 0 else max(low, min(high, wish))
+        desired = 0 if wish == 0 else max(low, min(high, _load(item, wish)))
         if desired != wish:
             spec = {**target["spec"], "replicas": desired}
             self._store.update("deployments", {**target, "spec": spec}, manager=BY)
@@ -46,6 +48,11 @@ class Autoscalers:
             "conditions": [_able(item, wish)],
         }
         self._store.update("horizontalpodautoscalers", {**item, "status": status}, subresource="status", manager=BY)
+
+
+def _load(item: Object, wish: int) -> int:
+    said = (item["metadata"].get("annotations") or {}).get(LOAD, "")
+    return int(said) if said.isdigit() else wish
 
 
 def _able(item: Object, wish: int) -> Object:
