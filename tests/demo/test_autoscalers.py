@@ -1,10 +1,10 @@
 """The embedded autoscaler, and that what is pinned is safe from it (I5)."""
 
 import asyncio
+import time
 
 import pytest
 
-from cluster.conftest import until
 from mlconsole.demo.apiserver.patches import JSON
 from mlconsole.demo.apiserver.store import Store
 from mlconsole.demo.controllers.autoscalers import LOAD, Autoscalers
@@ -13,6 +13,13 @@ from mlconsole.domain.plans import reversed_write
 from mlconsole.domain.services import Color, ModelService, Shape
 
 NAMES = ("blue", "green")
+
+
+async def until(true, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "not within the deadline"
+        await asyncio.sleep(0.01)
 
 
 def load(store, name, pods):
