@@ -161,8 +161,8 @@ def _measured(
     elsewhere = f" (its address {address} is not asked, the console's own Prometheus is)" if address else ""
     return replace(
         spec,
-        condition=filled(metric.success_condition).strip(),
-        failure=filled(metric.failure_condition).strip(),
+        condition=_one_line(filled(metric.success_condition)),
+        failure=_one_line(filled(metric.failure_condition)),
         query=filled(provider.get("query")).strip(),
         interval=max(0.5, _seconds(interval)) if interval else INTERVAL,
         delay=_seconds(filled(metric.initial_delay) or "0s"),
@@ -172,6 +172,10 @@ def _measured(
         error_limit=_limit(filled(metric.consecutive_error_limit), ERRORS_IN_ROW),
         origin=spec.origin + elsewhere,
     )
+
+
+def _one_line(text: str) -> str:
+    return visible(" ".join(text.split()), conditions.LONGEST)
 
 
 def _limit(text: str, default: int) -> int:

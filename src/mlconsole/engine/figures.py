@@ -8,14 +8,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mlconsole.cluster import fresh, proxy
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.config import ServiceSettings
 from mlconsole.domain.plans import PlanError
-from mlconsole.domain.services import Color, ModelService
+from mlconsole.domain.services import Color, ModelService, PodState
 from mlconsole.engine.hints import hints_of
+from mlconsole.engine.offload import WorkerError
 from mlconsole.metrics import since
 from mlconsole.metrics.exposition import Malformed, Parser
 from mlconsole.metrics.observer import Worker
@@ -85,7 +87,7 @@ class FromPrometheus:
         now = self._clock()
         seconds = min(since.LONGEST, int(now - window.since))
         if seconds < 1:
-            return Figures(why="ready only since this moment"), Figures(why="ready only since this moment")
+            return (Figures(why="ready only since this moment", early=True),) * 2
         service, live = window.service, window.live
         queries = since.asked(service, window.target, mine, seconds, self._own)
         others: dict[str, str] = {}
@@ -112,7 +114,7 @@ class FromPrometheus:
             return await self._worker.run(ask, self._endpoint, list(questions), timeout=ASK_SECONDS)
         except TimeoutError:
             failure = Failure("down", f"Prometheus gave no answer within {ASK_SECONDS:g} s")
-        except (OSError, RuntimeError, ValueError) as error:
+        except (WorkerError, OSError, RuntimeError) as error:
             failure = Failure("down", f"the metrics worker failed: {type(error).__name__}: {error}")
         return [Reply(failure=failure)] * len(questions)
 
@@ -122,8 +124,7 @@ def _with_query(figures: Figures, queries: Mapping[str, str], names: Collection[
     if any(name in since.DRIFTS for name in names):
         shown += [queries["features"], queries["references"]]
     why = redact(figures.why) if figures.why else ""
-    values = (figures.values, figures.n, figures.age, why, figures.error)
-    return Figures(*values, " | ".join(shown or [queries["n"]]) + when)
+    return replace(figures, why=why, query=" | ".join(shown or [queries["n"]]) + when)
 
 
 class FromPods:
@@ -181,18 +182,12 @@ class FromPods:
             self._problems[color.name].append(f"{color.name} has no ready pod to read")
         past = window.moved and color is window.live
         counting = self._counting.setdefault(color.name, Counting(color, window.since, whole=past))
-        await asyncio.gather(*(self._read_pod(service, color, pod.name, counting, present, gate) for pod in pods))
+        await asyncio.gather(*(self._read_pod(service, color, pod, counting, gate) for pod in pods))
 
     async def _read_pod(
-        self,
-        service: ModelService,
-        color: Color,
-        name: str,
-        counting: Counting,
-        present: Color | None,
-        gate: asyncio.Semaphore,
+        self, service: ModelService, color: Color, pod: PodState, counting: Counting, gate: asyncio.Semaphore
     ) -> None:
-        pod = next(pod for pod in (present.pods if present else ()) if pod.name == name)
+        name = pod.name
         try:
             async with gate, asyncio.timeout(POD_SECONDS + 1):
                 started = self._clock()
@@ -224,7 +219,7 @@ class FromPods:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             return Figures(why=problems[0] + more, error=True, query=query)
         found = counting.figures(window.service, self._clock(), "")
-        return Figures(found.values, found.n, found.age, found.why, found.error, query)
+        return replace(found, query=query)
 
 
 def _misplaced(service: ModelService, color: Color, pod: str, named: str) -> str:

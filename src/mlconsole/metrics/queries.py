@@ -79,18 +79,28 @@ class Scope:
         return result
 
 
-def panel_query(stat: str, scope: Scope, window: str) -> str:
-    """The query of one statistic, by Deployment."""
+def panel_query(stat: str, scope: Scope, window: str, *by: str) -> str:
+    """The query of one statistic, by Deployment, and by the labels in `by`."""
     chosen = scope.selector
     if stat == "rate":
-        return scope.grouped(_RATE % (chosen, window))
+        return scope.grouped(_RATE % (chosen, window), *by)
     if stat == "errors":
-        failed = scope.grouped(_BY_FAMILY % (chosen, window))
-        by_status = scope.grouped(_BY_STATUS % (chosen, window))
-        none = scope.grouped(_HAS_STATUS % (chosen, window))
-        return f"({failed} or {by_status} or 0*{none}) / {scope.grouped(_RATE % (chosen, window))}"
+        failed = scope.grouped(_BY_FAMILY % (chosen, window), *by)
+        by_status = scope.grouped(_BY_STATUS % (chosen, window), *by)
+        none = scope.grouped(_HAS_STATUS % (chosen, window), *by)
+        return f"({failed} or {by_status} or 0*{none}) / {scope.grouped(_RATE % (chosen, window), *by)}"
     quantile = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}[stat]
-    return f"histogram_quantile({quantile},{scope.grouped(_BUCKETS % (chosen, window), 'le')})"
+    return f"histogram_quantile({quantile},{scope.grouped(_BUCKETS % (chosen, window), *by, 'le')})"
+
+
+def count_query(scope: Scope, window: str) -> str:
+    """How many requests the figures of a window rest on, by Deployment and version."""
+    return scope.grouped(f"increase(ml_predictions_total{{{scope.selector}}}[{window}])", "version")
+
+
+def age_query(scope: Scope) -> str:
+    """How old the newest sample is, by the clock of Prometheus, by Deployment and version."""
+    return f"time() - {scope.highest(f'timestamp(ml_predictions_total{{{scope.selector}}})', 'version')}"
 
 
 def feature_query(scope: Scope, window: float = DRIFT_WINDOW) -> str:
