@@ -116,7 +116,7 @@ async def _group_versions(connection: Connection) -> frozenset[str]:
         data = await connection.get("/apis")
     except (Forbidden, NotFound):
         # Discovery may be closed to this user: the versions that every supported cluster has.
-        return frozenset({"v1", "apps/v1", "batch/v1", "autoscaling/v1"})
+        return frozenset({"v1", "apps/v1", "batch/v1", "autoscaling/v1", "coordination.k8s.io/v1"})
     try:
         groups = msgspec.json.decode(data, type=_Groups).groups
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -60,7 +60,6 @@ def needs(readonly: bool = False) -> list[Need]:
         Need("", "pods/log", ("get",), "the end of a pod's log"),
         Need("", "pods/proxy", ("get",), "a pod's own word on its version and its figures"),
         Need("", "services/proxy", ("get",), "a request through the Service: that a switch has arrived"),
-        Need("coordination.k8s.io", "leases", ("get",), "who is at work on a service"),
     ]
     if readonly:
         return found
