@@ -49,6 +49,16 @@ def file(tmp_path, monkeypatch):
             "`environments.b.production`",
         ),
         ('[environments.a]\nname = "x"', ":2", "unknown key `environments.a.name`; known here: contexts"),
+        (
+            '[environments.p.freeze.x]\nend = "6pm"',
+            ":2",
+            "`environments.p.freeze.x.end`: '6pm' is neither a time of day",
+        ),
+        ('[environments.p.freeze.x]\ntimezone = "Berlin"', ":2", "'Berlin' is no time zone that this machine knows"),
+        ('[environments.p.freeze.x]\nstart = "2026-12-24T18:00"', ":2", "write two times of day, or two dates"),
+        ('[environments.p]\nrequired_gates = ["smokes"]', ":2", "is called 'smokes'; did you mean 'smoke'?"),
+        ('[environments.p]\nrequired_gates = ["xyz"]', ":2", "is called 'xyz'; known: smoke, parity, capacity"),
+        ("[services.x.analysis.y]\ncount = 1", ":2", "`services.x.analysis.y`: it measures nothing: give it a"),
         ('[environments.p]\ncontexts = "prod"', ":2", "`environments.p.contexts`: expected a list, got text"),
     ],
 )
@@ -141,3 +151,17 @@ def test_an_environments_own_prometheus_wins(file):
     assert settings.prometheus_url("prod-eu", "ml") == "http://eu"
     assert settings.prometheus_url("prod-us", "ml") == "http://all"
     assert Settings().prometheus_url("prod-eu", "ml") == ""
+
+
+def test_a_rule_says_where_it_is_written(file):
+    text = '[environments.prod]\nmin_idle = "1h"\n[environments.prod.freeze.x]\nstart = "18:00"\n'
+    settings = file(text, {"read_only": True}).settings
+    assert settings.written("environments.prod.min_idle") == "mlconsole.toml:2"
+    assert settings.written("environments.prod.freeze.x") == "mlconsole.toml:4"
+    assert settings.written("read_only") == "--read-only"
+    assert settings.written("environments.prod.freez") == ""
+
+
+def test_an_analysis_of_any_service_may_be_required(file):
+    text = '[environments.p]\nrequired_gates = ["slow", "smoke"]\n[services.x.analysis.slow]\ncondition = "p95 < 1"\n'
+    assert file(text).settings.environments["p"].required_gates == ("slow", "smoke")

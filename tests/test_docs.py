@@ -65,7 +65,8 @@ def settings_of(struct):
         default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
         tables = field.name in ("environments", "services", "analysis", "freeze")
         own_section = isinstance(default, msgspec.Struct) or tables
-        if not own_section and not (struct is config.Environment and field.name == "name"):
+        own_section = own_section or not field.encode_name.isidentifier()  # no key of the file
+        if not own_section:
             found[field.name] = list(default) if isinstance(default, tuple) else default
     return found
 

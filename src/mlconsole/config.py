@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from mlconsole import configfile
+from mlconsole import configcheck, configfile
 from mlconsole.configfile import ConfigError, seconds
 from mlconsole.configoperations import Analysis, Deploy, Freeze, Parity, Smoke, Watch
 from mlconsole.configtypes import Path as UrlPath
@@ -173,6 +173,13 @@ class Settings(Table, frozen=True):
     services: dict[str, ServiceSettings] = {}
     """By `name` or `namespace/name`; each holds the defaults where it says nothing itself."""
     read_only: bool = False
+    origins: dict[str, str] = msgspec.field(default_factory=dict, name="(where its keys stand)")
+    """`Loaded.origins` of what a rule may be refused for; never a key of the file."""
+
+    def written(self, key: str) -> str:
+        """Where a rule is written: `mlconsole.toml:12`, `--read-only`; empty for a key that nobody set."""
+        found = (origin for name, origin in self.origins.items() if name == key or name.startswith(f"{key}."))
+        return next(found, "")
 
     def service(self, namespace: str, name: str) -> ServiceSettings:
         """The settings of one service."""
@@ -243,7 +250,11 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str], *, file: bool =
         settings = msgspec.convert(_with_defaults(tree), Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(*_pin(tree, error), path, origins)) from error
-    return Loaded(settings, origins, path)
+    wrong = configcheck.mistake(settings)
+    if wrong is not None:
+        raise ConfigError(f"{_where(wrong.key, path, origins)}: `{wrong.key}`: {wrong.words}")
+    rules = {key: origin for key, origin in origins.items() if key == "read_only" or key.startswith("environments.")}
+    return Loaded(replace(settings, origins=rules), origins, path)
 
 
 def find_file(given: str | None, environ: Mapping[str, str]) -> Path | None:
@@ -381,8 +392,10 @@ def _plainly(what: str) -> str:
 
 
 def _where(dotted: str, path: Path | None, origins: Mapping[str, str]) -> str:
-    """Where a key, or the first one under it, was said."""
-    for key, origin in origins.items():
-        if key == dotted or key.startswith(dotted + "."):
-            return origin
+    """Where a key, or the first one under it, was said; of one that nobody set, where its table was."""
+    while dotted:
+        for key, origin in origins.items():
+            if key == dotted or key.startswith(dotted + "."):
+                return origin
+        dotted = dotted.rpartition(".")[0]
     return path.name if path else "command line"

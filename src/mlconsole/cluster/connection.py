@@ -37,7 +37,7 @@ from mlconsole.cluster.kube import load
 from mlconsole.cluster.kubeconfig import ContextInfo, contexts
 from mlconsole.domain.text import visible
 
-__all__ = ["Connection", "ContextInfo", "Identity", "Response", "contexts"]
+__all__ = ["Connection", "ContextInfo", "Identity", "Response", "Who", "contexts"]
 
 CONNECT_SECONDS = 10.0
 TIMEOUT = 15.0
@@ -59,6 +59,14 @@ class Response(NamedTuple):
     headers: dict[str, str]
     """Names in lower case."""
     body: bytes
+
+
+class Who(NamedTuple):
+    """Who asks, as the server sees them."""
+
+    user: str
+    groups: tuple[str, ...] | None = None
+    """None where the server does not say: it is too old to be asked, or refuses the question."""
 
 
 class Connection:
@@ -215,19 +223,24 @@ class Connection:
 
     async def whoami(self) -> str:
         """The user as the server sees them, else as the kubeconfig names them. Raises ClusterError for no answer."""
+        return (await self.whois()).user
+
+    async def whois(self) -> Who:
+        """`whoami`, and the user's groups where the server says who asks. Raises ClusterError for no answer."""
         while self._reviews:
             version = self._reviews[0]
             path = f"/apis/authentication.k8s.io/{version}/selfsubjectreviews"
             body = {"apiVersion": f"authentication.k8s.io/{version}", "kind": "SelfSubjectReview"}
             try:
                 data = await self.request("POST", path, body)
-                return msgspec.json.decode(data, type=_Review).status.user_info.username or self.identity.user
+                info = msgspec.json.decode(data, type=_Review).status.user_info
+                return Who(info.username or self.identity.user, tuple(info.groups or ()))
             except (NotFound, Invalid):
                 # Not served here: not asked for again.
                 self._reviews = self._reviews[1:] if self._reviews[:1] == (version,) else self._reviews
             except (ServerError, Forbidden, msgspec.DecodeError):
                 break
-        return self.identity.user
+        return Who(self.identity.user)
 
     async def namespace_uid(self, namespace: str) -> str:
         """The uid of a namespace: it tells one made anew from the one planned for. Raises ClusterError."""
@@ -294,6 +307,7 @@ _VERBS = {"GET": "read", "POST": "create", "PATCH": "patch", "PUT": "update", "D
 
 class _UserInfo(Struct):
     username: str = ""
+    groups: list[str] | None = None
 
 
 class _ReviewStatus(Struct, rename="camel"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from mlconsole.cluster.errors import redact
 from mlconsole.commands import configwrite
@@ -114,7 +115,8 @@ def flat(loaded: Loaded) -> dict[str, tuple[Any, str]]:
         elif not key.startswith("environments.") or not key.endswith(".(its table's name)"):
             found[key] = (_safe(key, value), _origin(key, loaded.origins))
 
-    walk(msgspec.to_builtins(loaded.settings), "")
+    walk(msgspec.to_builtins(replace(loaded.settings, origins={})), "")
+    found.pop("(where its keys stand)")
     return found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
@@ -66,6 +65,9 @@ class FreezeError(ValueError):
 def _zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC  # also where no time zones are installed
+    # Imported where a freeze asks for it: every process reads settings, few have one.
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -15,6 +15,7 @@ from mlconsole.config import Environment, ServiceSettings
 from mlconsole.domain.health import FEW_REQUESTS
 from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
 from mlconsole.domain.plans import Gate, Verdict, capacity_gate
+from mlconsole.domain.policy import read_only_gate
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.telemetry import Glance
 from mlconsole.engine import answers
@@ -28,14 +29,11 @@ STALE_GLANCE = 60.0
 
 
 def policy_gate(environment: Environment, read_only: bool) -> Gate | None:
-    """The environment's refusal of any write, or None."""
+    """The environment's refusal of any write, or None. `engine.policy` also says where it is written."""
     if read_only:
-        return Gate(
-            "policy", Verdict.FAIL, "read-only", "", "--read-only or read_only in mlconsole.toml", waivable=False
-        )
+        return read_only_gate("--read-only or read_only in mlconsole.toml")
     if environment.read_only:
-        evidence = f"mlconsole.toml, environment {environment.name}: read_only"
-        return Gate("policy", Verdict.FAIL, "read-only", "", evidence, waivable=False)
+        return read_only_gate(f"mlconsole.toml, environment {environment.name}: read_only")
     return None
 
 

@@ -1,0 +1,60 @@
+"""What the types of the settings do not see: a freeze that is none, an unknown gate, an analysis of nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from mlconsole.domain.freezes import FreezeError, window
+from mlconsole.domain.policy import PLANNED, STEPS
+
+if TYPE_CHECKING:
+    from mlconsole.config import Environment, Settings
+    from mlconsole.configoperations import Analysis, Freeze
+
+
+class Mistake(Struct, frozen=True):
+    """What is wrong, on which dotted key, and what would be right."""
+
+    key: str
+    words: str
+
+
+def mistake(settings: Settings) -> Mistake | None:
+    """The first thing wrong, or None."""
+    return next(_mistakes(settings), None)
+
+
+def _mistakes(settings: Settings) -> Iterator[Mistake]:
+    tables = {"defaults": settings.defaults} | {f"services.{name}": item for name, item in settings.services.items()}
+    for table, service in tables.items():
+        yield from _analyses(f"{table}.analysis", service.analysis)
+    known = [*STEPS, *PLANNED, *sorted({name for service in tables.values() for name in service.analysis})]
+    for name, environment in settings.environments.items():
+        yield from _environment(f"environments.{name}", environment, known)
+
+
+def _analyses(table: str, analyses: Mapping[str, Analysis]) -> Iterator[Mistake]:
+    for name, analysis in analyses.items():
+        if not (analysis.condition or analysis.query or analysis.template):
+            yield Mistake(f"{table}.{name}", "it measures nothing: give it a `condition`, a `query` or a `template`")
+
+
+def _environment(table: str, environment: Environment, known: Iterable[str]) -> Iterator[Mistake]:
+    for gate in environment.required_gates:
+        if gate not in known:
+            near = difflib.get_close_matches(gate, known, 1)
+            right = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            yield Mistake(f"{table}.required_gates", f"no gate or analysis is called {gate!r}; {right}")
+    for name, freeze in environment.freeze.items():
+        yield from _freeze(f"{table}.freeze.{name}", name, freeze)
+
+
+def _freeze(table: str, name: str, freeze: Freeze) -> Iterator[Mistake]:
+    try:
+        window(name, freeze.days, freeze.start, freeze.end, freeze.timezone)
+    except FreezeError as error:
+        yield Mistake(f"{table}.{error.key}", error.message)
