@@ -98,7 +98,11 @@ BLUE, GREEN = {"app": "x", "color": "blue"}, {"app": "x", "color": "green"}
             "",
             "",
         ),
-        (BLUE, [("b", BLUE)], Shape.PLAIN, "", ""),
+        # The other colour is still to come.
+        (BLUE, [("b", BLUE)], Shape.BLUE_GREEN, "blue", "color"),
+        ({"app": "x", "version": "v1"}, [("a", {"app": "x", "version": "v1"})], Shape.PLAIN, "", ""),
+        ({"color": "blue"}, [("b", BLUE)], Shape.PLAIN, "", ""),
+        (BLUE, [("b", BLUE), ("b2", BLUE)], Shape.MALFORMED, "blue", "color"),
         ({"app": "x"}, [("b", BLUE), ("g", GREEN)], Shape.BOTH, "", "color"),
         (
             {"app": "x"},

@@ -32,6 +32,7 @@ def with_colors(blue=BLUE, green=GREEN, **more):
         (replace(SERVICE, shape=Shape.BOTH, live=""), None, Health.BAD, "both colours get traffic"),
         (replace(SERVICE, shape=Shape.MALFORMED, problems=("no selector",)), None, Health.UNKNOWN, "no selector"),
         (ModelService("ml", "x", Shape.PLAIN), None, Health.UNKNOWN, "not a model service"),
+        (replace(SERVICE, colors=(GREEN,)), None, Health.OK, ""),
     ],
 )
 def test_health(service, glance, health, words):
@@ -56,6 +57,7 @@ def test_a_warm_way_back_is_green_and_says_everything():
         ({"service": with_colors(blue=replace(BLUE, ready=1))}, Health.WARN, "1/2 ready"),
         ({"service": with_colors(blue=replace(BLUE, release=V13))}, Health.BAD, "stands on no idle colour"),
         ({"good": None}, Health.WARN, "not on record"),
+        ({"service": replace(SERVICE, colors=(GREEN,))}, Health.BAD, "nothing was deployed beside it yet"),
         ({"allowed": False}, Health.BAD, "may not"),
     ],
 )

@@ -48,6 +48,17 @@ def known():
     return found
 
 
+def test_a_service_with_one_color_is_shown_as_far_as_it_goes(known):
+    """The other colour is still to be deployed."""
+    alone = replace(SERVICE, colors=(GREEN,))
+    known.take(protocol.Fleet((protocol.FleetRow(alone, Health.WARN, "2/3 ready", FIGURES, NOW),), reset=True))
+    known.take(detail(service=alone))
+    shown = plain(header.service(known, NOW, 200))
+    assert "LIVE green v13 2/3" in shown
+    assert "idle" not in shown
+    assert "GREEN" in text(deployment.pane(detail(service=alone), NOW, 100)).upper()
+
+
 # ---- fleet
 
 

@@ -1,8 +1,9 @@
 """Find the model services: which Service stands before which Deployments, and by which label they are told apart.
 
 A Service is blue-green when one key of its selector, left out, makes it select two Deployments that differ in just
-that label, whatever its name (`color`, `slot`, `version`, ...). One Deployment is a plain service. What is neither is
-shown as what it is, with words.
+that label, whatever its name (`color`, `slot`, `version`, ...); also when a known key says blue or green and the other
+colour has no Deployment yet. Any other single Deployment is a plain service. What is neither is shown as what it is,
+with words.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ def describe(service: objects.Service, inventory: Inventory, hints: Hints = NO_H
     if found is not None:
         return _colored(service, inventory, facts, *found, hints)
     matched = inventory.deployments.select(meta.namespace, selector)
+    key = _key_of_one(selector, hints)
+    if matched and key:
+        return _colored(service, inventory, facts, key, _grouped(matched, key), hints)
     if len(matched) == 1:
         return _plain(service, inventory, facts, matched[0], hints)
     if not matched:
@@ -127,6 +131,13 @@ def _colors_by_selector(
         if len(group) > 1 and (key in known or set(group) <= COLORS):
             return key, group
     return None
+
+
+def _key_of_one(selector: dict[str, str], hints: Hints) -> str:
+    """The colour key of a selector that says blue or green of something; empty where it says neither."""
+    known: tuple[str, ...] = (hints.color_key,) if hints.color_key else KNOWN_KEYS
+    colors = COLORS | set(hints.colors)
+    return next((key for key in known if selector.get(key) in colors and len(selector) > 1), "")
 
 
 def _candidates(inventory: Inventory, namespace: str, base: dict[str, str], key: str) -> list[objects.Deployment]:

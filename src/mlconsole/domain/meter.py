@@ -88,7 +88,8 @@ def _read(
         return _plain(service, goods, records, allowed, seconds)
     idle = service.idle_color
     if idle is None:
-        return RollbackMeter(Health.BAD, "no way back: there is no single idle colour", allowed=allowed)
+        why = "nothing was deployed beside it yet" if len(service.colors) == 1 else "there is no single idle colour"
+        return RollbackMeter(Health.BAD, f"no way back: {why}", allowed=allowed)
     found = place_of(service, goods)
     if found is None:
         return _nowhere(idle, goods, records, allowed)
