@@ -5,6 +5,7 @@ Protocol: https://kubernetes.io/docs/tasks/access-application-cluster/access-clu
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
@@ -38,19 +39,53 @@ async def pod_get(
     connection: Connection, namespace: str, pod: str, port: str, path: str, timeout: float = 5.0
 ) -> Reply:
     """GET `path` of one pod, at a port's number or at the name that its container gives it."""
-    if port and not port.isdigit():
-        port = await _number(connection, namespace, pod, port)
-    return await _get(connection, namespace, "pods", pod, port, path, timeout)
+    return await _get(
+        connection, namespace, "pods", pod, await pod_port(connection, namespace, pod, port), path, timeout
+    )
+
+
+async def service_post(
+    connection: Connection, namespace: str, service: str, port: str, path: str, body: Any, timeout: float = 5.0
+) -> Reply:
+    """POST `body` as JSON to `path` of a Service. Raises ClusterError for no answer."""
+    return await _exchange("POST", connection, namespace, "services", service, port, path, timeout, body)
+
+
+async def pod_post(
+    connection: Connection, namespace: str, pod: str, port: str, path: str, body: Any, timeout: float = 5.0
+) -> Reply:
+    """POST `body` as JSON to `path` of one pod, at a port's number or name. Raises ClusterError for no answer."""
+    number = await pod_port(connection, namespace, pod, port)
+    return await _exchange("POST", connection, namespace, "pods", pod, number, path, timeout, body)
+
+
+async def pod_port(connection: Connection, namespace: str, pod: str, port: str) -> str:
+    """The number of a pod's port; asked for once where it is a name, so that who measures can ask before."""
+    return await _number(connection, namespace, pod, port) if port and not port.isdigit() else port
 
 
 async def _get(
     connection: Connection, namespace: str, kind: str, name: str, port: str, path: str, timeout: float
 ) -> Reply:
-    """One GET through the proxy of a `services` or `pods` object. `path` may carry a query."""
+    return await _exchange("GET", connection, namespace, kind, name, port, path, timeout)
+
+
+async def _exchange(
+    method: str,
+    connection: Connection,
+    namespace: str,
+    kind: str,
+    name: str,
+    port: str,
+    path: str,
+    timeout: float,
+    body: Any = None,
+) -> Reply:
+    """One request through the proxy of a `services` or `pods` object. `path` may carry a query."""
     target = f"{name}:{port}" if port else name
     url = f"/api/v1/namespaces/{quote(namespace)}/{kind}/{quote(target, safe=':')}/proxy/{path.lstrip('/')}"
     # The model server's own login is not ours: what is sent is the API server's, which takes it off on the way.
-    return Reply(*await connection.exchange("GET", url, timeout=timeout, limit=BODY_LIMIT))
+    return Reply(*await connection.exchange(method, url, body, timeout=timeout, limit=BODY_LIMIT))
 
 
 # ---- named ports
