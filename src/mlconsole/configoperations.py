@@ -16,6 +16,8 @@ class Deploy(Table, frozen=True):
     """Where no tag of the version names one; `{model}`, `{version}`, `{git_sha}`, `{run_id}` are filled in."""
     image_tags: tuple[str, ...] = ("mlconsole.io/image", "image", "docker_image")
     """The version's tags in the registry that may name its image, the first that is there."""
+    resolve: bool = True
+    """Ask the image's registry, else the Docker Engine, for the digest that its tag means now, and deploy that."""
     progress_deadline: Seconds = 600.0
     """After so long without a new ready pod the release is not going to come up."""
     on_failure: Literal["clean-up", "keep"] = "clean-up"

@@ -64,14 +64,12 @@ def describe(service: objects.Service, inventory: Inventory, hints: Hints = NO_H
     if found is not None:
         return _colored(service, inventory, facts, *found, hints)
     matched = inventory.deployments.select(meta.namespace, selector)
-    key = _key_of_one(selector, hints)
-    if matched and key:
-        return _colored(service, inventory, facts, key, _grouped(matched, key), hints)
-    if len(matched) == 1:
-        return _plain(service, inventory, facts, matched[0], hints)
     if not matched:
         return _malformed(service, facts, _no_deployment(inventory, meta.namespace, selector))
-    key = _telling_key(matched, hints)
+    key = _key_of_one(selector, hints)
+    if len(matched) == 1 and not key:
+        return _plain(service, inventory, facts, matched[0], hints)
+    key = key or _telling_key(matched, hints)
     if key:
         return _colored(service, inventory, facts, key, _grouped(matched, key), hints)
     names = ", ".join(sorted(item.metadata.name for item in matched)[:4])

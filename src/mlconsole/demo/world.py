@@ -179,6 +179,8 @@ class World:
         # Five minutes: a new world has no older figures.
         lines = [f'[cluster]\nnamespace = "{NAMESPACE}"\n', '[metrics]\nrange = "5m"\n']
         lines.append("[defaults.thresholds]\np95_seconds = 0.25\n")
+        # The images are the node's own: there is no registry to ask.
+        lines.append("[defaults.deploy]\nresolve = false\n")
         if self.tracking_uri:
             lines.append(f"[registry]\ntracking_uri = {json.dumps(self.tracking_uri)}\n")
         return "\n".join(lines)
