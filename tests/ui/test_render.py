@@ -139,6 +139,14 @@ def test_the_service_in_a_line(known):
     assert line.startswith("◆ fraud · 2/3 ready · LIVE green v13 2/3 · idle blue v12 3/3 · p95 212 ms · errors 0.2 %")
 
 
+def test_a_split_of_traffic_and_alias_is_said_first_and_loudly(known):
+    assert "SPLIT" not in plain(header.service(known, NOW, 200))
+    known.take(detail(split="traffic is on green v13, @champion names v12"))
+    line = header.service(known, NOW, 80)
+    assert plain(line).startswith("◆ fraud · SPLIT traffic is on green v13, @champion names v12 · 2/3 ready")
+    assert [span.slot for span in line if "SPLIT" in span.text] == [Slot.BAD]
+
+
 @pytest.mark.parametrize(
     ("meter", "words"),
     [

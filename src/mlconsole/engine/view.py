@@ -15,6 +15,7 @@ from mlconsole.domain.history import Record, decode, known_good
 from mlconsole.domain.meter import moves, read_meter
 from mlconsole.domain.registry import RegisteredModel
 from mlconsole.domain.services import ModelService
+from mlconsole.domain.split import split
 from mlconsole.domain.telemetry import Glance, Mark
 from mlconsole.domain.text import visible
 from mlconsole.engine.protocol import Detail, EventLine, FleetRow
@@ -76,6 +77,7 @@ def detail(
         history=tuple(reversed(records[-HISTORY_SHOWN:])),
         history_problem=history_problem,
         events=events,
+        split=split(service, model, settings.watch.alias or "", registry_problem),
     )
 
 

@@ -91,6 +91,8 @@ def service(known: Known, now: float, width: int) -> Line:
     health = detail.health if detail else row.health if row else Health.UNKNOWN
     headline = detail.headline if detail else row.headline if row else ""
     parts = [line(glyph(health), " ", Span(found.name, Slot.STRONG))]
+    if detail and detail.split:
+        parts.append(line(Span(f"SPLIT {detail.split}", Slot.BAD)))
     if headline:
         parts.append(line(Span(headline, SLOTS[health])))
     parts += [_color(found, color, live=True) for color in (found.live_color,) if color]
