@@ -144,3 +144,11 @@ def test_what_is_asked_of_persons_is_told_and_a_missing_approval_stops():
     without = tuple(phase for phase in route if phase is not Phase.APPROVAL)
     assert policy.demands(rules, Kind.SWITCH, without)[-1].stops
     assert policy.demands(place(), Kind.SWITCH, route) == []
+
+
+def test_a_rule_is_told_from_a_measurement():
+    assert [name for name in ("freeze", "required.smoke", "capacity", "groups", "smoke") if policy.is_rule(name)] == [
+        "freeze",
+        "required.smoke",
+        "groups",
+    ]

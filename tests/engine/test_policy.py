@@ -12,9 +12,10 @@ from mlconsole.demo.apiserver.server import serve
 from mlconsole.demo.apiserver.store import Store
 from mlconsole.domain import phases
 from mlconsole.domain.history import Kind
-from mlconsole.domain.plans import Gate, Verdict
+from mlconsole.domain.plans import Gate, PlanError, Verdict
 from mlconsole.domain.services import Color, ModelService, PodState, Shape
 from mlconsole.engine import policy
+from mlconsole.engine.consent import Consent, check_consent
 
 NOW = 1_790_000_000.0
 GREEN = Color("green", "m-green", 1, 1, pods=(PodState("g", True, "Running", ready_since=NOW - 60),))
@@ -130,3 +131,15 @@ def test_what_is_required_may_not_be_waived_on_the_way_either(rules):
     assert not policy.may_waive(environment, Kind.SWITCH, "parity.flips")
     assert policy.may_waive(environment, Kind.SWITCH, "smoke")
     assert policy.may_waive(environment, Kind.ROLLBACK, "parity.flips")
+
+
+async def test_a_refused_operation_says_which_rule_and_where_it_is_written(desk, rules):
+    plan = await desk.plan(Kind.SWITCH)
+    found = await judged(desk.cluster.connection, rules(), gates=())
+    refused = replace(plan, gates=tuple(gate for gate in found if gate.name == "freeze"))
+    with pytest.raises(
+        PlanError, match=r"freeze FAIL: frozen .* \(mlconsole.toml:6: environments.prod.freeze.now\)"
+    ) as told:
+        check_consent(refused, Consent(refused.hash, waived=("freeze",)), refused.created_at)
+    assert told.value.exit_code == 3
+    assert "cannot be waived" in told.value.hint

@@ -25,6 +25,8 @@ STEPS = {"smoke": Phase.SMOKE, "parity": Phase.PARITY}
 """Gates that are a phase of their own."""
 PLANNED = ("capacity", "rollout", "answers", "errors", "p95")
 """Gates that a plan has before it is carried out, and that may be required too."""
+RULES = ("policy", "freeze", "groups", "min-idle", "required", "approval")
+"""The gates of this module that can stop a plan."""
 
 Written = Callable[[str], str]
 """From a key of the place's table (`freeze.christmas`) to where it is written (`mlconsole.toml:12`), or empty."""
@@ -54,6 +56,11 @@ class Place(Struct, frozen=True):
         dotted = f"environments.{self.rules.environment}.{key}"
         where = self.written(key)
         return f"{where}: {dotted}" if where else dotted
+
+
+def is_rule(gate: str) -> bool:
+    """Whether a gate, by its name, is a rule of the place rather than a measurement."""
+    return gate.partition(".")[0] in RULES
 
 
 def read_only_gate(where: str) -> Gate:

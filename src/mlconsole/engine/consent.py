@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from mlconsole.domain.history import Kind
 from mlconsole.domain.plans import ACCEPTED, Confirmation, Gate, Plan, PlanError
+from mlconsole.domain.policy import is_rule
 
 PLAN_SECONDS = 300.0
 """A plan older than this is planned again before it is carried out."""
@@ -29,7 +30,9 @@ def check_consent(plan: Plan, consent: Consent, now: float) -> None:
         raise PlanError(f"the plan is {now - plan.created_at:.0f} s old", "plan again", 4)
     stopping = plan.stopping(consent.waived)
     if stopping:
-        raise PlanError(_stopped(stopping), _waiver(stopping), _CODES.get(stopping[0].name, 6))
+        raise PlanError(
+            _stopped(stopping), _waiver(stopping), 3 if is_rule(stopping[0].name) else _CODES.get(stopping[0].name, 6)
+        )
     refused = [
         right
         for right in plan.missing_rights
@@ -49,12 +52,18 @@ def check_consent(plan: Plan, consent: Consent, now: float) -> None:
         raise PlanError(f"production: type the service's name, {plan.service}", "", 2)
 
 
-_CODES = {"policy": 3, "lock": 4, "unfinished": 4}
+_CODES = {"lock": 4, "unfinished": 4}
 """Exit codes of gates that are no measurement."""
 
 
 def _stopped(stopping: tuple[Gate, ...]) -> str:
-    return "; ".join(f"{gate.name} {gate.verdict}: {gate.value}, needed {gate.limit}" for gate in stopping)
+    return "; ".join(map(_refusal, stopping))
+
+
+def _refusal(gate: Gate) -> str:
+    """What stops it; of a rule also where that is written."""
+    words = f"{gate.name} {gate.verdict}: {gate.value}" + (f", needed {gate.limit}" if gate.limit else "")
+    return f"{words} ({gate.evidence})" if is_rule(gate.name) else words
 
 
 def _waiver(stopping: tuple[Gate, ...]) -> str:
@@ -62,4 +71,6 @@ def _waiver(stopping: tuple[Gate, ...]) -> str:
         return "wait, or waive " + ", ".join(gate.name for gate in stopping) + " with a reason"
     if any(gate.name == "capacity" and not gate.waivable for gate in stopping):
         return "no pod is ready there: scale its Deployment up first"
+    if any(is_rule(gate.name) for gate in stopping):
+        return "a rule of the place cannot be waived: ask whoever keeps the configuration, or wait"
     return "this cannot be waived"
