@@ -70,6 +70,36 @@ def read(uri: str, wanted: Mapping[str, tuple[str, ...]]) -> Answer:
         raise explain(error, uri) from error
 
 
+def find(uri: str, name: str, wanted: str) -> ModelVersion:
+    """One version of a model with its run, by its number or its alias (`@champion`). Raises RegistryError."""
+    try:
+        client = client_of(uri)
+        item = _wanted(client, name, wanted)
+        if item is None:
+            words = f"the registry has no {visible(name, 80)} {visible(wanted, 40)}"
+            raise RegistryError(words, "mlconsole shows its versions in the registry pane")
+        model = client.get_registered_model(name)
+        aliases = {visible(alias, 80): visible(str(version), 40) for alias, version in _some(model.aliases, "tags")}
+        run, problem = _run(client, uri, item.run_id, time.monotonic() + BUDGET)
+        return _version(item, aliases, run, problem)
+    except RegistryError:
+        raise
+    except Exception as error:
+        raise explain(error, uri) from error
+
+
+def _wanted(client: Any, name: str, wanted: str) -> Any:
+    """A version by its number or its alias, or None."""
+    if not wanted.startswith("@"):
+        return _one(client, name, wanted)
+    try:
+        return client.get_model_version_by_alias(name, wanted[1:])
+    except _mlflow().exceptions.MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+
+
 def client_of(uri: str) -> Any:
     """MLflow's client for a tracking URI, kept. Raises RegistryError, MlflowException."""
     _local(uri)
