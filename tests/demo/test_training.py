@@ -97,6 +97,7 @@ def test_the_copy_stands_alone(copied, tmp_path):
     assert training.BUILDING not in database.read_bytes().decode("latin-1")
     found = read_signature(copied, "fraud-scorer", "13")
     assert [field.name for field in found.inputs] == ["amount", "hour", "distance_km", "merchant_risk", "velocity"]
+    assert [field.type for field in found.outputs] == ["float64[-1]"]
     assert found.has_input_example
 
 

@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 from mlconsole.demo.training.plan import total
 
-FORMAT = 2
+FORMAT = 3
 """Raised when what is trained, or how it is kept, changes."""
 DATABASE = "mlflow.db"
 ARTIFACTS = "artifacts"

@@ -97,7 +97,8 @@ class Training:
             info = mlflow.sklearn.log_model(
                 self._model,
                 name="model",
-                signature=infer_signature(self._rows, self._model.predict(self._rows)),
+                # What is served is the probability, not the class.
+                signature=infer_signature(self._rows, self._model.predict_proba(self._rows)[:, 1]),
                 input_example=self._rows.head(3),
                 pip_requirements=["scikit-learn"],
                 registered_model_name=plan.name,
