@@ -58,6 +58,7 @@ async def test_doctor_fails_without_a_cluster_and_checks_the_rest(run, home):
     assert found["kubeconfig"] == "FAIL"
     assert found["state folder"] == "OK"
     assert found["MLflow"] == found["Prometheus"] == found["Docker"] == "OFF"
+    assert all(item["hint"] for item in ended.json["checks"] if item["what"] in ("MLflow", "Prometheus", "Docker"))
 
 
 async def test_doctor_goes_on_with_a_broken_configuration(run, fraud, home):

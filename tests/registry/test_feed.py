@@ -67,12 +67,12 @@ async def test_reconnect_does_not_wait_for_the_back_off(watching, door):
     one = watching(door.uri)
     feed = one.feed
     await one.until(lambda: feed.state.condition is Condition.DOWN)
-    feed._pause = 3600.0
+    feed._backoff._next = 3600.0
     since = feed.state.since
     feed.reconnect()
-    await one.until(lambda: feed._pause == 2.0)  # it tried, failed and starts to back off anew
+    await one.until(lambda: feed._backoff._next == 2.0)  # it tried, failed and starts to back off anew
     assert feed.state.since == since
-    feed._pause = 3600.0
+    feed._backoff._next = 3600.0
     feed.reconnect()
     await door.open()
     feed.reconnect()

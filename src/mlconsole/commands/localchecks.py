@@ -145,7 +145,8 @@ async def docker(settings: Settings, offload: Offload, environ: Mapping[str, str
     """Whether the Docker Engine answers."""
     host = engine.where(settings.docker.host, environ)
     if not host:
-        return [Finding("Docker", State.OFF, "neither DOCKER_HOST nor a socket")]
+        hint = "start the Docker Engine, or set DOCKER_HOST or docker.host, where images are to be looked at from here"
+        return [Finding("Docker", State.OFF, "neither DOCKER_HOST nor a socket", hint)]
     try:
         pong = await offload.run(engine.ping, host, timeout=2 * SECONDS)
     except (WorkerError, TimeoutError, OSError) as error:

@@ -6,10 +6,13 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 PREFIX = "mlconsole-world-"
 OWNER = "owner.json"
+UNOWNED_SECONDS = 60.0
+"""An empty folder that is older belongs to nobody any more."""
 
 
 def started(pid: int) -> str:
@@ -34,11 +37,20 @@ def sweep() -> list[Path]:
         try:
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
-            owner = json.loads((folder / OWNER).read_text())
-            gone = started(int(owner["pid"])) != owner["started"]
+            gone = _unowned(folder) or _ended(folder)
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if gone:
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder)
     return removed
+
+
+def _ended(folder: Path) -> bool:
+    owner = json.loads((folder / OWNER).read_text())
+    return bool(started(int(owner["pid"])) != owner["started"])
+
+
+def _unowned(folder: Path) -> bool:
+    """Whether its world was killed before it could say whose it is."""
+    return not any(folder.iterdir()) and time.time() - folder.stat().st_mtime > UNOWNED_SECONDS

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar, TypeVarTuple
 
 from msgspec.structs import replace
 
+from mlconsole.cluster.backoff import Backoff
 from mlconsole.config import Registry
 from mlconsole.domain.registry import ModelVersion, RegisteredModel
 from mlconsole.domain.sources import Condition, SourceState
@@ -75,7 +75,7 @@ class RegistryFeed:
         """Versions whose signature could not be read, and when to try again."""
         self._unsigned_all = 0.0
         """When to try any again: an artifact store that hangs is not asked version by version."""
-        self._pause = 1.0
+        self._backoff = Backoff(1.0, LONGEST_PAUSE)
         self._state = self._first_state()
 
     def _first_state(self) -> SourceState:
@@ -101,7 +101,7 @@ class RegistryFeed:
 
     def reconnect(self) -> None:
         """Try again now."""
-        self._pause = 1.0
+        self._backoff.reset()
         self._kick.set()
 
     # ---- what is asked
@@ -170,7 +170,7 @@ class RegistryFeed:
         except Exception as error:  # whatever it is, it must not end the feed
             log.exception("the registry cannot be read")
             return self._failed(explain(error, self._uri))
-        self._pause = 1.0
+        self._backoff.reset()
         self._take(answer)
         return self._refresh
 
@@ -196,8 +196,7 @@ class RegistryFeed:
         before = self._state
         since = before.since if before.condition is error.condition else time.time()
         self._state = replace(before, condition=error.condition, since=since, message=error.message, hint=error.hint)
-        pause, self._pause = self._pause, min(LONGEST_PAUSE, self._pause * 2)
-        return pause * random.uniform(0.8, 1.2)
+        return self._backoff.pause()
 
     # ---- signatures
 
