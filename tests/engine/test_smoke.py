@@ -5,7 +5,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from mlconsole.cluster import fresh
+from mlconsole.cluster import fresh, proxy
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import ServiceSettings
 from mlconsole.configoperations import Parity, Smoke
@@ -211,3 +211,10 @@ async def test_an_asker_tells_a_late_answer_from_a_silent_server(place):
     answer = await asker.ask(asker.pods[0], place.payloads.rows[0])
     assert time.monotonic() - began < 10
     assert (answer.wrong, answer.silent) == ("gave no answer within 0.2 s", "")
+
+
+async def test_a_payload_goes_through_the_service_too(place):
+    row = place.payloads.rows[0]
+    reply = await proxy.service_post(place.connection, "ml", SERVICE, "", "/predict", row)
+    assert (reply.status, b'"prediction"' in reply.body) == (200, True)
+    assert reply.headers["x-model-version"] == place.live.release.version

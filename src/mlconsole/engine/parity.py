@@ -61,7 +61,7 @@ async def parity(
     limits = _limits(settings.parity)
     asked = f"POST {path} through the API server, {len(rows)} payloads of {payloads.where}"
     asked += f", {rounds} times each" if rounds > 1 else ""
-    asked += f", to {live.name} ({len(old.pods)} pods) and {target.name} ({len(new.pods)} pods)"
+    asked += f", to {live.name} (pods: {len(old.pods)}) and {target.name} (pods: {len(new.pods)})"
     return judge(measure(pairs, limits), limits, asked + _worst(pairs))
 
 
