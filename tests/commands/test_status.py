@@ -1,6 +1,7 @@
 """`mlconsole status`: the fleet and one service, for people and as JSON; text from outside stays text."""
 
 import msgspec
+import pytest
 
 from mlconsole.demo.apiserver.patches import MERGE
 
@@ -65,3 +66,52 @@ async def test_figures_say_where_they_are_from(run, fraud, home):
     (home / "mlconsole.toml").write_text("[metrics]\nscrape = false\n")
     found = msgspec.json.decode((await run("status", "--figures", "--output", "json")).out)
     assert "metrics.prometheus_url" in found["figures"]
+
+
+@pytest.fixture
+def registry(home, monkeypatch):
+    """A registry with thirteen versions of fraud; gives its client."""
+    import mlflow
+
+    uri = f"sqlite:///{home}/mlflow.db"
+    client = mlflow.MlflowClient(uri, uri)
+    client.create_registered_model("fraud")
+    for _ in range(13):
+        client.create_model_version("fraud", "nowhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return client
+
+
+async def test_traffic_and_alias_that_disagree_are_split(run, fraud, registry):
+    registry.set_registered_model_alias("fraud", "champion", "13")
+    ended = await run("status", "fraud", "--registry")
+    assert ended.code == 0, ended.err
+    assert "SPLIT: traffic is on blue v12, @champion names v13\n" in ended.out
+    (found,) = (await run("status", "fraud", "--registry", "--output", "json")).json["services"]
+    assert (found["split"], found["registry"]) == ("traffic is on blue v12, @champion names v13", "asked")
+    registry.set_registered_model_alias("fraud", "champion", "12")
+    (found,) = (await run("status", "fraud", "--registry", "--output", "json")).json["services"]
+    assert found["split"] == ""
+
+
+async def test_whether_they_disagree_is_not_known_unless_the_registry_said(run, fraud, monkeypatch):
+    ended = await run("status", "fraud", "--output", "json")
+    assert (ended.json["services"][0]["split"], ended.json["services"][0]["registry"]) == (
+        None,
+        "not asked: --registry does",
+    )
+    (found,) = (await run("status", "fraud", "--registry", "--output", "json")).json["services"]
+    assert (found["split"], found["registry"]) == (None, "no registry is configured: set MLFLOW_TRACKING_URI")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/mlflow.db")
+    (found,) = (await run("status", "fraud", "--registry", "--output", "json")).json["services"]
+    assert found["split"] is None
+    assert "there is no database" in found["registry"]
+    assert (await run("status", "--registry")).code == 2
+
+
+@pytest.mark.parametrize("name", ["fraud/../x", "ml/../../x", "Fraud", "", "ml/", "a" * 64, "fraud?x=1"])
+async def test_what_cannot_be_a_service_is_not_asked_for(run, fraud, name):
+    ended = await run("status", name or " ")
+    assert ended.code == 2
+    assert "cannot be a service" in ended.err
+    assert "NAME or NAMESPACE/NAME" in ended.err

@@ -46,7 +46,8 @@ CLOSED = "the connection was closed meanwhile"
 RELOAD_PAUSE = 10.0
 """Credentials are loaded again at most this often, however many requests are refused."""
 
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+NAME_RULE = "lower-case letters, digits and dashes, at most 63"
 
 Params = Mapping[str, str | int | bool]
 """Query parameters; a bool is written `true` or `false`."""
@@ -59,6 +60,14 @@ class Response(NamedTuple):
     headers: dict[str, str]
     """Names in lower case."""
     body: bytes
+
+
+def is_name(text: str) -> bool:
+    """Whether a namespace or a Service can be called so.
+
+    Names become part of a request's path: `x/../y` would read, and show as its own, what is another's.
+    """
+    return _NAME.fullmatch(text) is not None
 
 
 class Who(NamedTuple):
@@ -94,10 +103,8 @@ class Connection:
         credentials = Credentials(context or None, kubeconfig)
         await credentials.load()
         where = credentials.namespace if namespace is None else namespace
-        if where and not _NAMESPACE.fullmatch(where):
-            # Names become part of a request's path: `x/../y` would read, and show as its own, what is another's.
-            hint = "lower-case letters, digits and dashes, at most 63"
-            raise ConfigInvalid(f"{visible(where, 60)!r} cannot be a namespace's name", "", hint)
+        if where and not is_name(where):
+            raise ConfigInvalid(f"{visible(where, 60)!r} cannot be a namespace's name", "", NAME_RULE)
         connection = cls(credentials, where)
         connection._make_session()
         return connection

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from mlconsole.commands import figures, statuspage
-from mlconsole.commands.exits import EPILOG, Exit
+from mlconsole.commands import asked, figures, statuspage
+from mlconsole.commands.asked import Said
+from mlconsole.commands.exits import EPILOG, Exit, Stop
 from mlconsole.commands.page import Page
 from mlconsole.commands.running import add_output, complete, failures, settings, write_json
 from mlconsole.commands.statusjson import detail_json, service_json
@@ -30,6 +31,8 @@ with --output json:
     rollback: health, words, color, version, ready, wish, verified_at, expected_seconds
     history: a list, newest first, of id, kind, at, user, reason, from, to, outcome, message
     history_problem: why the history could not be read, or empty
+    split: where traffic and registry alias disagree, or empty; null unless --registry asked and was answered
+    registry: asked, or why not
 
 """
 
@@ -46,6 +49,11 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     found.add_argument("service", nargs="?", metavar="SERVICE", help="NAME or NAMESPACE/NAME (default: all of them)")
     found.add_argument("--figures", action="store_true", help="ask for rates and latencies too: some seconds more")
+    found.add_argument(
+        "--registry",
+        action="store_true",
+        help="ask the registry about SERVICE too: its chain, SPLIT; some seconds more",
+    )
     add_output(found)
     return found
 
@@ -53,6 +61,8 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Run it; 0 whenever the cluster could be read, however its services are."""
     with failures(args):
+        if args.registry and not args.service:
+            raise Stop("--registry asks about one service", "name it: mlconsole status SERVICE --registry", Exit.USAGE)
         return complete(lambda: _run(args, settings(args).settings))
 
 
@@ -74,6 +84,10 @@ async def _run(args: argparse.Namespace, config: Settings) -> int:
         session.glances = known.glances
         rows = [] if args.service else [session.row(service) for service in services]
         detail = await session.detail(args.service) if args.service else None
+        said = Said()
+        if detail and args.registry:
+            said = await asked.ask(config, detail.service)
+            detail = asked.told(detail, said, config)
         if not args.figures:
             rows = [_unjudged(row) for row in rows]
             detail = _unjudged(detail) if detail else None
@@ -84,9 +98,9 @@ async def _run(args: argparse.Namespace, config: Settings) -> int:
         }
     if args.output == "json":
         found = [service_json(row.service, row.health, row.headline, known.of(row.service)) for row in rows]
-        write_json({**place, "figures": known.source, "services": [detail_json(detail)] if detail else found})
+        write_json({**place, "figures": known.source, "services": [detail_json(detail, said)] if detail else found})
     elif detail:
-        statuspage.show_detail(Page(), detail, known)
+        statuspage.show_detail(Page(), detail, known, said)
     else:
         statuspage.show_fleet(Page(), rows, known, place)
     return Exit.DONE

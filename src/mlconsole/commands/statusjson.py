@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mlconsole.commands.asked import Said
 from mlconsole.domain.history import Record
 from mlconsole.domain.services import Color, Health, ModelService
 from mlconsole.domain.telemetry import Glance
@@ -50,7 +51,7 @@ def _color_json(service: ModelService, color: Color, glance: Glance | None) -> d
 _FIGURES = ("requests_per_second", "error_share", "p50", "p95", "p99")
 
 
-def detail_json(detail: Detail) -> dict[str, Any]:
+def detail_json(detail: Detail, said: Said) -> dict[str, Any]:
     """One service with everything about it."""
     meter = detail.meter
     return {
@@ -71,6 +72,8 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         },
         "history": [record_json(record) for record in detail.history],
         "history_problem": detail.history_problem,
+        "split": detail.split if said.model else None,
+        "registry": said.problem or "asked",
     }
 
 

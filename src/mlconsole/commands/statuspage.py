@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from mlconsole.commands.asked import Said
 from mlconsole.commands.figures import Figures
 from mlconsole.commands.page import Page
 from mlconsole.domain.history import Record
@@ -58,11 +59,20 @@ def _figures(glance: Glance | None) -> tuple[str, str, str]:
     )
 
 
-def show_detail(page: Page, detail: Detail, known: Figures) -> None:
+def show_detail(page: Page, detail: Detail, known: Figures, said: Said) -> None:
     """All about one service."""
     service = detail.service
     page.title(f"{service.key}: {detail.health}" + (f", {detail.headline}" if detail.headline else ""))
-    page.facts([("rollback", detail.meter.words), ("problems", "; ".join(service.problems)), ("figures", known.source)])
+    if detail.split:
+        page.line(f"SPLIT: {detail.split}", "bold red")
+    page.facts(
+        [
+            ("rollback", detail.meter.words),
+            ("problems", "; ".join(service.problems)),
+            ("figures", known.source),
+            ("registry", said.problem),
+        ]
+    )
     page.line()
     page.table(
         ("COLOUR", "", "VERSION", "READY", *_FIGURE_HEADS, "IMAGE", "WHAT"),

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from mlconsole.cluster import fresh, history, resources
-from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.connection import NAME_RULE, Connection, is_name
 from mlconsole.cluster.discovery import Hints, describe, is_candidate
 from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound
 from mlconsole.cluster.inventory import Inventory
@@ -23,6 +23,7 @@ from mlconsole.domain.operation import Operation, Verb
 from mlconsole.domain.plans import Plan, PlanError
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.telemetry import Glance
+from mlconsole.domain.text import visible
 from mlconsole.engine import underway, view
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution.folder import Folder
@@ -71,9 +72,13 @@ class Session:
             await connection.close()
 
     def key(self, service: str) -> tuple[str, str]:
-        """(namespace, name) of `name` or `namespace/name`."""
+        """(namespace, name) of `name` or `namespace/name`. Raises PlanError for what cannot be one."""
         namespace, _, name = service.rpartition("/")
-        return namespace or self.connection.namespace or "default", name
+        namespace = namespace or self.connection.namespace or "default"
+        if not (is_name(namespace) and is_name(name)):
+            words = f"{visible(service, 130)!r} cannot be a service"
+            raise PlanError(words, f"NAME or NAMESPACE/NAME: {NAME_RULE} each", 2)
+        return namespace, name
 
     async def services(self) -> list[ModelService]:
         """Every service of the namespace (or all) that is not hidden, read now. Raises ClusterError, TimeoutError."""
