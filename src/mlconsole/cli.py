@@ -21,10 +21,26 @@ from mlconsole.commands.exits import EPILOG, Exit, Stop
 GROUPS = {
     "look": {
         "status": "how the model services are, or all about one of them",
+        "operations": "what is under way or was interrupted: its progress, its holder, what can be asked of it",
+        "audit": "who did what to a service, when and why, and what came of it",
     },
     "act": {
+        "deploy": "bring a registered version up on the idle colour, and prove it there",
         "switch": "move a service's traffic to its other colour",
         "rollback": "move it back to the last release that was live and good",
+        "scale": "give one colour another number of pods",
+        "restart": "replace one colour's pods, a few at a time",
+        "pause": "hold the rollout of one colour's Deployment",
+        "unpause": "let it go on",
+        "adopt": "make a plain Deployment and Service blue-green, or take that back",
+        "drill": "rehearse the rollback, and time it",
+    },
+    "what is under way": {
+        "keep": "the release stays: before its time to be kept is over, or where a gate asked",
+        "approve": "say yes, as the second person that an operation waits for",
+        "abort": "end an operation: undone, or the traffic moved back",
+        "resume": "go on with one that was interrupted",
+        "abandon": "leave an interrupted one as it is, with a reason",
     },
     "set up": {
         "config": "write a configuration (init), or say what is in force and why (show)",
@@ -33,6 +49,8 @@ GROUPS = {
     },
     "try": {"demo": "an embedded world to try and to practise on, with a console on it"},
 }
+ACTIONS = ("config",)
+"""Those with commands of their own."""
 COMMANDS = [name for group in GROUPS.values() for name in group]
 
 
@@ -70,7 +88,10 @@ def _run(arguments: list[str]) -> int:
         hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(COMMANDS)}"
         raise Stop(f"there is no command `{args.command}`", hint, Exit.USAGE)
     command = importlib.import_module(f"mlconsole.commands.{args.command}")
-    code: int = command.run(command.parser(common).parse_args(args.rest, args))
+    # An option may stand between two names: `scale SERVICE --yes COLOUR 3`.
+    taken = command.parser(common)
+    read = taken.parse_args if args.command in ACTIONS else taken.parse_intermixed_args
+    code: int = command.run(read(args.rest, args))
     return code
 
 
@@ -100,7 +121,7 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def _epilog() -> str:
     lines = []
     for title, commands in GROUPS.items():
-        lines += [f"{title}:", *(f"  {name:<10}{words}" for name, words in commands.items()), ""]
+        lines += [f"{title}:", *(f"  {name:<12}{words}" for name, words in commands.items()), ""]
     lines += ["`mlconsole COMMAND --help` says more. Options may stand before the command or after it.", ""]
     return "\n".join(lines) + "\n" + EPILOG
 

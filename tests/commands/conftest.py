@@ -110,7 +110,7 @@ def answers(monkeypatch):
 
     def sit(*lines):
         typed = iter([*(f"{line}\n" for line in lines), ""])
-        monkeypatch.setattr("mlconsole.commands.operate._someone_there", lambda: True)
+        monkeypatch.setattr("mlconsole.commands.asking.someone_there", lambda: True)
         monkeypatch.setattr("sys.stdin", type("Keyboard", (), {"readline": staticmethod(lambda: next(typed))}))
 
     return sit

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from mlconsole.cluster.errors import redact
 from mlconsole.commands import configwrite
 from mlconsole.commands.exits import EPILOG, Exit, Stop
-from mlconsole.commands.options import chosen
+from mlconsole.commands.options import add_output, chosen
 from mlconsole.commands.page import Page
-from mlconsole.commands.running import add_output, complete, failures, settings, write_json
+from mlconsole.commands.running import complete, failures, settings, write_json
 from mlconsole.config import ConfigError, Loaded, default_path, load
 
 _SHOW = """\

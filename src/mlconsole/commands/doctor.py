@@ -9,9 +9,9 @@ import os
 from mlconsole.commands import clusterchecks, localchecks
 from mlconsole.commands.exits import EPILOG, Exit
 from mlconsole.commands.findings import Finding, State, within
-from mlconsole.commands.options import chosen
+from mlconsole.commands.options import add_output, chosen
 from mlconsole.commands.page import Page
-from mlconsole.commands.running import add_output, complete, failures, write_json
+from mlconsole.commands.running import complete, failures, write_json
 from mlconsole.config import ConfigError, Settings, load
 from mlconsole.engine.offload import COLD, Offload
 

@@ -31,6 +31,11 @@ def look() -> argparse.ArgumentParser:
     return found
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """`--output text|json`."""
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="for people, or one JSON object")
+
+
 def chosen(args: argparse.Namespace) -> dict[str, Any]:
     """The options that were given, as `config.load` takes them."""
     return {name: getattr(args, name) for name in (*_PLACE, *_LOOK) if getattr(args, name, None) not in (None, False)}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from mlconsole.commands import operate
+from mlconsole.commands import usage
 from mlconsole.commands.exits import Exit, Stop
-from mlconsole.domain.history import Kind
 
 
 def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What it takes."""
     words = (
-        "Move a model service's traffic back to its last known good release, whatever the state of the one it leaves.\n"
-        "A Deployment that is not blue-green goes back to an earlier revision. Never asks for a typed name."
+        "Move a model service's traffic back to its last known good release, whatever the state of the one it\n"
+        "leaves. Where that release is scaled down or gone it is brought up first. It takes the service from an\n"
+        "operation that goes forward. A Deployment that is not blue-green goes back to an earlier revision. Never\n"
+        "asks for a typed name."
     )
-    found = operate.parser(Kind.ROLLBACK, words, common)
+    found = usage.planned("rollback", words, common)
     found.add_argument(
         "--to-revision",
         type=int,
@@ -30,4 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Run it. Raises Stop for a revision that cannot be."""
     if args.to_revision < 0:
         raise Stop(f"--to-revision {args.to_revision}: revisions are counted from 1", code=Exit.USAGE)
+    from mlconsole.commands import operate
+    from mlconsole.domain.history import Kind
+
     return operate.run(args, Kind.ROLLBACK, revision=args.to_revision)

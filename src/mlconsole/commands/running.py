@@ -23,11 +23,7 @@ from mlconsole.engine.answering import describe
 from mlconsole.logplace import place
 
 T = TypeVar("T")
-
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """`--output text|json`."""
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="for people, or one JSON object")
+add_output = options.add_output
 
 
 def settings(args: argparse.Namespace) -> Loaded:

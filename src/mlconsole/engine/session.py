@@ -26,7 +26,7 @@ from mlconsole.domain.telemetry import Glance
 from mlconsole.domain.text import visible
 from mlconsole.engine import underway, view
 from mlconsole.engine.consent import Consent
-from mlconsole.engine.execution.folder import Folder
+from mlconsole.engine.execution.folder import Entry, Folder
 from mlconsole.engine.execution.process import Executor, begin_with, follow
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.ledger import Report, Step
@@ -124,10 +124,11 @@ class Session:
         namespace, name = self.key(service)
         return await self._planner.plan(kind, namespace, name, to_color, revision, wish)
 
-    async def execute(self, plan: Plan, consent: Consent, report: Report) -> Operation:
-        """Have a plan carried out by an executor, up to its outcome; what it is then. It goes on without this session.
+    async def execute(self, plan: Plan, consent: Consent, report: Report, *, to_the_end: bool = False) -> Operation:
+        """Have a plan carried out by an executor; what it is at its outcome, or at its very end.
 
-        Raises PlanError when it is refused or fails.
+        The outcome is known when the traffic has arrived; what comes after (the watch window, a word to keep it) goes
+        on without this session. Raises PlanError when it is refused or fails.
         """
         executor, self._executor = self._executor or Executor(self._settings), None
         try:
@@ -135,7 +136,7 @@ class Session:
         except PlanError:
             executor.dismiss()
             raise
-        return await self._attach(folder, report, executor)
+        return await self._attach(folder, report, executor, to_the_end)
 
     # ---- what is under way
 
@@ -150,12 +151,23 @@ class Session:
             found = await asyncio.gather(*(underway.read(self.connection, self._settings, *key) for key in keys))
         return [item for item in found if item is not None]
 
+    def assert_allowed(self, under: UnderWay) -> None:
+        """Raise PlanError where nothing may be asked of an operation."""
+        underway.assert_allowed(self.connection, self._settings, under)
+
     async def ask(self, under: UnderWay, verb: Verb, reason: str) -> None:
         """Leave a request for the executor at work. Raises PlanError, ClusterError, TimeoutError, OSError."""
+        self.assert_allowed(under)
         await underway.ask(self.connection, under, verb, await self.connection.whoami(), reason)
 
-    async def take_up(self, under: UnderWay, how: str, reason: str, report: Report) -> Operation:
-        """Have another executor go on with an interrupted operation. Raises PlanError, ClusterError, OSError."""
+    async def take_up(
+        self, under: UnderWay, how: str, reason: str, report: Report, *, to_the_end: bool = False
+    ) -> Operation:
+        """Have another executor go on with an interrupted operation; what it is at its outcome, or at its very end.
+
+        Raises PlanError, ClusterError, OSError.
+        """
+        self.assert_allowed(under)
         by = await self.connection.whoami()
         executor = await asyncio.to_thread(Executor, self._settings)
         try:
@@ -163,22 +175,23 @@ class Session:
         except PlanError:
             executor.dismiss()
             raise
-        return await self._attach(folder, report, executor)
+        return await self._attach(folder, report, executor, to_the_end)
 
     async def attach(self, under: UnderWay, report: Report) -> Operation:
-        """Follow an operation whose executor runs on this machine, to its outcome. Raises PlanError."""
-        return await self._attach(underway.folder_of(under.operation.id), report, None)
+        """Follow an operation whose executor runs on this machine, to its end. Raises PlanError."""
+        return await self._attach(underway.folder_of(under.operation.id), report, None, to_the_end=True)
 
-    async def _attach(self, folder: Folder, report: Report, executor: Executor | None) -> Operation:
+    async def _attach(self, folder: Folder, report: Report, executor: Executor | None, to_the_end: bool) -> Operation:
         async for entry in follow(folder, executor):
             if entry.ended and entry.exit_code:
-                raise PlanError(entry.words, entry.hint, entry.exit_code)
+                raise PlanError(entry.words, entry.hint, _exit_code(entry, folder.operation()))
             if not entry.ended:
                 report(Step(entry.step, entry.words, entry.outcome))
-            if entry.outcome not in (None, Outcome.FAILED, Outcome.OVERTAKEN):
+            if not to_the_end and entry.outcome not in (None, Outcome.FAILED, Outcome.OVERTAKEN):
                 break
         operation = folder.operation()
-        if operation is None or (operation.running and not operation.arrived_at and not folder.alive):
+        settled = operation is not None and operation.arrived_at and not to_the_end
+        if operation is None or (operation.running and not settled and not folder.alive):
             words = "its executor is gone"
             raise PlanError(words, "`mlconsole operations` shows how it stands; resume or abort goes on from there", 1)
         return operation
@@ -208,12 +221,27 @@ class Session:
                 raise
             return []
 
+    async def past(self, service: str) -> history.Past:
+        """What is on record of a service's operations. Raises ClusterError, TimeoutError."""
+        async with asyncio.timeout(READ_SECONDS):
+            return await history.read(self.connection, *self.key(service))
+
     async def _history(self, namespace: str, name: str) -> tuple[tuple[Record, ...], str]:
         try:
             past = await history.read(self.connection, namespace, name)
         except ClusterError as error:
             return (), str(error)
         return past.records, "; ".join(past.complaints)
+
+
+def _exit_code(entry: Entry, operation: Operation | None) -> int:
+    """What a shell twin ends with after a last word: a gate that said no, or somebody who was faster, is told apart."""
+    if operation is None or entry.exit_code != 1:
+        return entry.exit_code
+    if entry.outcome is Outcome.OVERTAKEN:
+        return 4
+    refused = any(gate.stops and gate.name not in operation.waived for gate in operation.gates)
+    return 6 if refused and entry.outcome is Outcome.FAILED else 1
 
 
 def _terminal() -> str:

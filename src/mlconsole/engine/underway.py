@@ -22,6 +22,7 @@ from mlconsole.domain import operation as machine
 from mlconsole.domain.operation import Operation, Request, Seen, Standing, Verb, ways
 from mlconsole.domain.plans import PlanError
 from mlconsole.domain.text import visible
+from mlconsole.engine import gates
 from mlconsole.engine.execution.folder import Folder, root
 from mlconsole.engine.execution.process import Executor
 from mlconsole.engine.hints import hints_of
@@ -90,6 +91,14 @@ def seen_of(operation: Operation, live: fresh.Fresh) -> Seen:
 def folder_of(operation: str) -> Folder:
     """The folder of an operation on this machine, if it was ever carried out here."""
     return Folder(root(os.environ) / operation.replace("/", "_"))
+
+
+def assert_allowed(connection: Connection, settings: Settings, under: UnderWay) -> None:
+    """Raise PlanError where nothing may be changed: to ask for something is a change too (I9)."""
+    environment = settings.environment(connection.identity.context, under.operation.plan.target.namespace)
+    policy = gates.policy_gate(environment, settings.read_only)
+    if policy:
+        raise PlanError(f"refused: {policy.value} ({policy.evidence})", "", 3)
 
 
 def request_of(operation: Operation, verb: Verb, by: str, reason: str) -> Request:
