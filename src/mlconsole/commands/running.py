@@ -23,7 +23,6 @@ from mlconsole.engine.answering import describe
 from mlconsole.logplace import place
 
 T = TypeVar("T")
-add_output = options.add_output
 
 
 def settings(args: argparse.Namespace) -> Loaded:

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from mlconsole.commands import asked, figures, statuspage
 from mlconsole.commands.asked import Said
 from mlconsole.commands.exits import EPILOG, Exit, Stop
+from mlconsole.commands.options import add_output
 from mlconsole.commands.page import Page
-from mlconsole.commands.running import add_output, complete, failures, settings, write_json
+from mlconsole.commands.running import complete, failures, settings, write_json
 from mlconsole.commands.statusjson import detail_json, service_json
 from mlconsole.config import Settings
 from mlconsole.domain.services import Health
