@@ -19,6 +19,8 @@ BACKOFF = (1.0, 2.0, 4.0, 8.0, 10.0)
 """Seconds before a restart; kubelet's are ten times as long."""
 STEADY = 30.0
 """Seconds after which a container counts as having run well."""
+START_SECONDS = 2.0
+"""Within these an answer to a probe is not expected."""
 
 
 class PodWorker:
@@ -209,9 +211,15 @@ class PodWorker:
         return found
 
     def _failing(self, words: str) -> Any:
+        loop = asyncio.get_running_loop()
+        # A server that is just starting is no news; one that stays so is, once a second.
+        next_at = loop.time() + START_SECONDS if words == "Readiness" else 0.0
+
         def told(message: str) -> None:
-            if words == "Readiness" and not self._was_ready:
+            nonlocal next_at
+            if loop.time() < next_at and not (words == "Readiness" and self._was_ready):
                 return
+            next_at = loop.time() + 1.0
             self._event("Unhealthy", f"{words} probe failed: {message}", "Warning")
 
         return told
