@@ -16,6 +16,9 @@ from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.phases import MOVED, UNDOABLE, Phase, route
 from mlconsole.domain.plans import Gate, Plan, Write, reversed_write
 
+BACK = "-back"
+"""What the id of a rollback within an operation ends with."""
+
 
 class Verb(enum.StrEnum):
     """What a person may ask of an operation under way."""
@@ -51,8 +54,8 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     terminal: str = ""
     reason: str = ""
     waived: tuple[str, ...] = ()
-    token: int = 0
-    """The fencing token of the lock that it holds, or held last (I7)."""
+    tokens: tuple[int, ...] = ()
+    """The fencing tokens that it wrote under, one an executor: the last is that of the lock that it holds (I7)."""
     then: Phase | None = None
     """Where it goes on once it has the lock again."""
     sent: tuple[int, ...] = ()
@@ -84,6 +87,11 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     def key(self) -> str:
         """`namespace/service`."""
         return f"{self.plan.target.namespace}/{self.plan.service}"
+
+    @property
+    def token(self) -> int:
+        """The fencing token that it holds, or held last; 0 for one that never had the lock."""
+        return self.tokens[-1] if self.tokens else 0
 
     @property
     def ended(self) -> bool:
@@ -349,7 +357,7 @@ def returning(op: Operation, now: float) -> Operation:
         raise ValueError("the write cannot be undone")
     back = replace(
         plan,
-        id=f"{plan.id}-back",
+        id=f"{plan.id}{BACK}",
         kind=Kind.ROLLBACK,
         created_at=now,
         from_color=plan.to_color,

@@ -311,11 +311,28 @@ def reversed_write(write: Write, uid: str = "") -> Write | None:
             back.append({"op": "test", "path": path, "value": step["value"]})
         if step["op"] == "add":
             back.append({"op": "remove", "path": path})
-        elif path in seen:
-            back.append({"op": "replace" if step["op"] == "replace" else "add", "path": path, "value": seen[path]})
-        else:
+            continue
+        known, value = _tested(seen, path)
+        if not known:
             return None
+        back.append({"op": "replace" if step["op"] == "replace" else "add", "path": path, "value": value})
     return replace(write, patch=tuple(back)) if back else None
+
+
+def _tested(seen: dict[str, Any], path: str) -> tuple[bool, Any]:
+    """Whether a test says what was at `path`, itself or a part of what it names; and what that was."""
+    for tested, value in seen.items():
+        if path == tested:
+            return True, value
+        if path.startswith(tested + "/"):
+            found = value
+            for token in path[len(tested) + 1 :].split("/"):
+                key = token.replace("~1", "/").replace("~0", "~")
+                if not isinstance(found, dict) or key not in found:
+                    return False, None
+                found = found[key]
+            return True, found
+    return False, None
 
 
 def escape_pointer(token: str) -> str:
@@ -374,4 +391,5 @@ def confirmation_for(kind: Kind, production: bool) -> Confirmation:
     """The confirmation in proportion to what is at stake (I11)."""
     if kind is Kind.ROLLBACK:
         return Confirmation.ROLLBACK
-    return Confirmation.NAME if production else Confirmation.KEY
+    # A drill changes nothing.
+    return Confirmation.NAME if production and kind is not Kind.DRILL else Confirmation.KEY

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mlconsole.cluster.fresh import Fresh
+from mlconsole.domain.operation import BACK
 from mlconsole.domain.plans import Plan, PlanError, Write, escape_pointer
 from mlconsole.engine.planning.draft import FENCE
 
@@ -24,6 +25,9 @@ class Fence(Protocol):
 
     token: int
     """0 for a rollback that could not get it: such a one tests the token, and sets none."""
+
+    def knows(self, token: str, plan: Plan) -> bool:
+        """Whether a token is that which the plan saw, or one of this operation's own."""
 
     def assert_held(self, plan: Plan) -> None:
         """Raise PlanError unless the lock is surely still ours."""
@@ -39,7 +43,7 @@ def fenced(write: Write, seen: Fresh, plan: Plan, fence: Fence) -> Write:
     there = seen.raw.get((write.resource, write.name)) or {}
     annotations = (there.get("metadata") or {}).get("annotations")
     found = (annotations or {}).get(FENCE)
-    if (found or "") not in (plan.fence, str(fence.token)):
+    if not fence.knows(found or "", plan):
         words = f"somebody else operated on {write.namespace}/{write.name} meanwhile"
         raise PlanError(words, "look again and plan again", 4)
     return replace(write, patch=(*_steps(annotations, found, plan, fence), *write.patch))
@@ -77,8 +81,8 @@ def unmark(plan: Plan, seen: Fresh) -> Write | None:
     there = seen.raw.get(("services", plan.service)) or {}
     annotations = (there.get("metadata") or {}).get("annotations") or {}
     said = annotations.get(OPERATION, "")
-    if f'"id":"{plan.id}"' not in said:
+    if not any(f'"id":"{name}"' in said for name in (plan.id, f"{plan.id}{BACK}")):
         return None
-    path = f"/metadata/annotations/{escape_pointer(OPERATION)}"
-    steps = ({"op": "test", "path": path, "value": said}, {"op": "remove", "path": path})
-    return Write("services", plan.target.namespace, plan.service, steps)
+    # That it is still there is what the token's own setting sees to; the token's test, that it is ours to remove.
+    remove = {"op": "remove", "path": f"/metadata/annotations/{escape_pointer(OPERATION)}"}
+    return Write("services", plan.target.namespace, plan.service, (remove,))

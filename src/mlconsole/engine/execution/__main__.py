@@ -37,7 +37,7 @@ def main() -> int:
         return 0
     operation = msgspec.json.decode(line, type=Operation)
     folder = Folder(root(os.environ) / operation.id)
-    folder.own()
+    folder.own(os.getpid())
     _log_to(folder.log)
     try:
         asyncio.run(_execute(operation, settings, folder))

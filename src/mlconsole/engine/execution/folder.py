@@ -60,9 +60,9 @@ class Folder:
 
     # ---- the executor's side
 
-    def own(self) -> None:
-        """Say that this process is the executor. Raises OSError."""
-        self._replace("pid", f"{os.getpid()} {_started(os.getpid())}".encode())
+    def own(self, pid: int) -> None:
+        """Say which process is the executor. Raises OSError."""
+        self._replace("pid", f"{pid} {_started(pid)}".encode())
 
     def keep(self, operation: Operation) -> None:
         """Put the operation down, whole, and wait for the disk. Raises OSError."""
@@ -105,6 +105,14 @@ class Folder:
             except msgspec.DecodeError:
                 continue
         return found, offset + len(whole)
+
+    @property
+    def size(self) -> int:
+        """Where the next line of the journal begins."""
+        try:
+            return (self.path / "journal.jsonl").stat().st_size
+        except OSError:
+            return 0
 
     @property
     def alive(self) -> bool:

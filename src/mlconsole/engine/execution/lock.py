@@ -11,7 +11,7 @@ import msgspec
 from mlconsole.cluster import leases
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, Conflict
-from mlconsole.domain.operation import Request
+from mlconsole.domain.operation import Operation, Request
 from mlconsole.domain.plans import Plan, PlanError
 from mlconsole.engine.patience import patiently
 
@@ -30,9 +30,12 @@ PHASE = "mlconsole.io/phase"
 class Lock:
     """One service's lock. `run` keeps it; `lost` says when it is not ours any more."""
 
-    def __init__(self, connection: Connection, plan: Plan, holder: str, asked: Callable[[Request], None]) -> None:
+    def __init__(
+        self, connection: Connection, operation: Operation, holder: str, asked: Callable[[Request], None]
+    ) -> None:
         self._connection = connection
-        self._at = plan.target.namespace, plan.service
+        self._at = operation.plan.target.namespace, operation.plan.service
+        self._before = operation.tokens
         self._holder = holder
         self._asked = asked
         self._heard: set[tuple[str, float]] = set()
@@ -44,6 +47,10 @@ class Lock:
         """Why the lock is not ours any more."""
 
     # ---- a write's view of it
+
+    def knows(self, token: str, plan: Plan) -> bool:
+        """Whether a token is that which the plan saw, or one of this operation's own."""
+        return token == plan.fence or token in {str(item) for item in (*self._before, self.token)}
 
     def assert_held(self, plan: Plan) -> None:
         """Raise PlanError unless it is surely ours: for as long as a write takes. A rollback goes without (I12)."""

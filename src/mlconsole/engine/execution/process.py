@@ -37,6 +37,8 @@ class Executor:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
+        self.begun = 0
+        """Where in the journal what it says begins: an operation that is taken up again has lines already."""
         self._write(msgspec.json.encode(settings))
 
     def begin(self, operation: Operation) -> Folder:
@@ -44,6 +46,8 @@ class Executor:
         folder = Folder(root(os.environ) / operation.id)
         folder.make()
         folder.keep(operation)
+        self.begun = folder.size
+        folder.own(self._process.pid)
         self._write(msgspec.json.encode(operation))
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -85,11 +89,13 @@ def begin_with(plan: Plan, consent: Consent, executor: Executor, now: float, ter
 
 async def follow(folder: Folder, executor: Executor | None = None) -> AsyncIterator[Entry]:
     """Everything that an executor said and says, to its last word, or to its death."""
-    offset, waited = 0, 0.0
+    offset, waited = executor.begun if executor is not None else 0, 0.0
     while True:
         gone = executor.gone if executor is not None else not folder.alive and waited > 0
         entries, offset = folder.entries(offset)
-        for entry in entries:
+        for number, entry in enumerate(entries, 1):
+            if entry.ended and number < len(entries):
+                continue  # the last word of an executor before this one
             yield entry
             if entry.ended:
                 return

@@ -87,7 +87,7 @@ class Runner:
         """The outcome that is on record; None while nothing is."""
         plan = operation.plan
         holder = f"{operation.by}@{operation.host}/{plan.id}"
-        lock = Lock(connection, plan, holder, self._requests.put_nowait)
+        lock = Lock(connection, operation, holder, self._requests.put_nowait)
         ledger = Ledger(connection, journal, clock)
         self.context = Context(
             connection,
@@ -112,7 +112,7 @@ class Runner:
         try:
             while self.operation.running:
                 event = await self._next()
-                before = replace(self.operation, token=context.lock.token or self.operation.token)
+                before = self._locked(self.operation)
                 self.operation = advance(before, event, self._clock())
                 await self._changed(before)
         finally:
@@ -122,6 +122,11 @@ class Runner:
             await self._leave()
         self._say_the_end()
         return self.operation
+
+    def _locked(self, op: Operation) -> Operation:
+        """`op` with the token that it has by now."""
+        token = self.context.lock.token
+        return replace(op, tokens=(*op.tokens, token)) if token and token != op.token else op
 
     def _say_the_end(self) -> None:
         """The last line: how it ended, and for a refusal what to do and what a shell twin ends with."""
