@@ -185,7 +185,7 @@ def advance(op: Operation, event: Event, now: float) -> Operation:
     op = replace(op, gates=_merged(op.gates, event.gates))
     if isinstance(event, Passed):
         return _passed(op, event.words, now)
-    return _failed(op, event.words, now)
+    return _failed(op, event, now)
 
 
 def sending(op: Operation, number: int) -> Operation:
@@ -225,8 +225,8 @@ _FAILS: dict[Phase, tuple[Outcome, Phase]] = {
 """How an operation will end, and where it goes, when a phase fails. The others are told, and passed by."""
 
 
-def _failed(op: Operation, words: str, now: float) -> Operation:
-    phase, plan = op.phase, op.plan
+def _failed(op: Operation, event: Failed | Expired, now: float) -> Operation:
+    phase, plan, words = op.phase, op.plan, event.words
     if phase is Phase.RESTORE or (phase is Phase.LOCK and op.then is not None):
         # What is pinned stays pinned until somebody takes it up again.
         return replace(op, halted=words, words=words)
@@ -236,7 +236,8 @@ def _failed(op: Operation, words: str, now: float) -> Operation:
     ending, way = _FAILS[phase]
     if phase in UNDOABLE and plan.keeps_failed and not plan.moves_traffic:
         way = Phase.RESTORE
-    if phase in (Phase.VERIFY, Phase.WATCH) and plan.returns and not plan.backward:
+    worse = phase is Phase.VERIFY or (phase is Phase.WATCH and isinstance(event, Failed))
+    if worse and plan.returns and not plan.backward:
         ending, way = Outcome.RETURNED, Phase.RETURN
     if phase is Phase.SWITCH and op.leaving:
         ending = Outcome.ABORTED

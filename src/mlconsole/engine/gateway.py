@@ -37,6 +37,7 @@ from mlconsole.engine.hints import hints_of
 from mlconsole.engine.ledger import Report, Step
 from mlconsole.engine.patience import patiently
 from mlconsole.engine.planner import Clock, past_of, patience_for
+from mlconsole.engine.policy import still_allowed
 
 WRITE_SECONDS = 10.0
 TRIES = 4
@@ -110,15 +111,16 @@ class Gateway:
         self._compare(plan, read, past, waived)
         return Seen(read, past, began)
 
-    def assert_allowed(self, plan: Plan) -> None:
-        """The place is the plan's, and not read-only. Raises PlanError."""
+    def assert_allowed(self, plan: Plan, *, undo: bool = False) -> None:
+        """The place is the plan's, and its rules let it be: a freeze holds up no undoing. Raises PlanError."""
         target, identity = plan.target, self._connection.identity
         if identity != self._expected(plan):
             raise PlanError(f"this console now looks at {identity.context}, the plan is for {target.context}", "", 4)
         environment = self._settings.environment(identity.context, target.namespace)
-        policy = gates.policy_gate(environment, self._settings.read_only)
-        if policy:
-            raise PlanError(f"refused: {policy.value} ({policy.evidence})", "", 3)
+        kind = Kind.ROLLBACK if undo else plan.kind
+        refusal = still_allowed(self._settings, environment, kind, self._clock())
+        if refusal:
+            raise PlanError(f"refused: {refusal.value} ({refusal.evidence})", "", 3)
 
     def _compare(self, plan: Plan, read: fresh.Fresh, past: history.Past, waived: tuple[str, ...]) -> None:
         main = plan.write
@@ -198,7 +200,7 @@ class Gateway:
 
     # ---- everything else
 
-    async def make(self, plan: Plan, write: Write, report: Report) -> Landed:
+    async def make(self, plan: Plan, write: Write, report: Report, *, undo: bool = False) -> Landed:
         """Send a write that moves no traffic, unless what it would put in place is there already (I19).
 
         Raises PlanError and ClusterError when it was not applied.
@@ -210,7 +212,7 @@ class Gateway:
                 raise PlanError(f"{write.label} is not what the plan saw any more", "look again and plan again", 4)
             return Seen(read, seen.past, self._clock())
 
-        self.assert_allowed(plan)
+        self.assert_allowed(plan, undo=undo)
         read = await patiently(lambda: self.read(plan), WRITE_SECONDS)
         if read.has(write):
             return Landed.ALREADY

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from mlconsole.cluster import fresh
 from mlconsole.cluster.connection import Connection
-from mlconsole.config import Environment, ServiceSettings, Settings
+from mlconsole.config import Settings
 from mlconsole.domain import autoscaling, phases, plans
 from mlconsole.domain.history import Good, Kind, known_good
 from mlconsole.domain.phases import Phase
@@ -26,6 +26,7 @@ from mlconsole.engine.planning import grounds as reading
 from mlconsole.engine.planning.draft import Clock, Draft, Drafting, Glances
 from mlconsole.engine.planning.grounds import Grounds, past_of, patience_for
 from mlconsole.engine.planning.rights import rights_for, rollback_target
+from mlconsole.engine.planning.routes import unasked
 
 __all__ = ["Clock", "Glances", "Planner", "past_of", "patience_for", "rights_for", "rollback_target"]
 
@@ -160,22 +161,6 @@ class Planner:
         route = phases.route(kind, without=frozenset({Phase.ALIAS}))
         destination = replace(color, release=revision.release)
         return Draft(destination, (write,), diffs, route, warnings=warnings, revision=revision.number)
-
-
-def unasked(settings: ServiceSettings, environment: Environment) -> frozenset[Phase]:
-    """The phases that neither a service's settings nor the rules of its place ask for."""
-    watch = settings.watch
-    asked = {
-        Phase.SMOKE: False,
-        Phase.PARITY: False,
-        Phase.ANALYSIS: False,
-        Phase.ALIAS: False,
-        Phase.WATCH: settings.watch_window > 0,
-        Phase.KEEP: watch.keep_within > 0,
-        Phase.DRAIN: watch.drain > 0,
-        Phase.APPROVAL: environment.approval,
-    }
-    return frozenset(phase for phase, wanted in asked.items() if not wanted)
 
 
 def _named_or_idle(service: ModelService, to_color: str) -> Color:

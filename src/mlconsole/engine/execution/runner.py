@@ -83,8 +83,9 @@ class Runner:
         self._requests: asyncio.Queue[Request] = asyncio.Queue()
         self._stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._told: Operation | None = None
-        self._recorded: Outcome | None = None if operation.then is None else record_of(operation).outcome
-        """The outcome that is on record; None while nothing is."""
+        self._recorded: Outcome | None = None if operation.then is None else Outcome.OPEN
+        """The outcome that is surely on record; None while nothing is. What an executor before this one had decided, it
+        may not have come to write down."""
         plan = operation.plan
         holder = f"{operation.by}@{operation.host}/{plan.id}"
         lock = Lock(connection, operation, holder, self._requests.put_nowait)

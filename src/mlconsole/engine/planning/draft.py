@@ -17,6 +17,7 @@ from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, ServerError, TooManyRequests, Unreachable, redact
 from mlconsole.config import Environment, ServiceSettings, Settings
 from mlconsole.domain import plans
+from mlconsole.domain.deploying import marked
 from mlconsole.domain.history import Kind
 from mlconsole.domain.meter import expected_seconds
 from mlconsole.domain.phases import Phase
@@ -29,6 +30,7 @@ from mlconsole.engine.patience import patiently
 from mlconsole.engine.planning import lock
 from mlconsole.engine.planning.grounds import Grounds, patience_for
 from mlconsole.engine.planning.rights import reviewed
+from mlconsole.engine.policy import policy_gates
 
 Clock = Callable[[], float]
 Glances = Callable[[str], Sequence[Glance]]
@@ -82,12 +84,16 @@ class Drafting:
         settings, environment = self.of_service(service), self.environment(service.namespace)
         main = next((write for write in draft.writes if write.phase is Phase.SWITCH), draft.writes[0])
         uid = grounds.fresh.uid_of(main.resource, main.name)
-        writes_ = tuple(plans.pinned(item, grounds.fresh.uid_of(item.resource, item.name)) for item in draft.writes)
+        operation = secrets.token_hex(6)
+        writes_ = tuple(
+            marked(plans.pinned(item, grounds.fresh.uid_of(item.resource, item.name)), operation)
+            for item in draft.writes
+        )
         under = lock.read(grounds, kind)
         owners = owner_gate(grounds.fresh, writes_, kind)
         complaints = list(grounds.complaints)
         found, rights, dry_run, good_since = await asyncio.gather(
-            self._gates(kind, grounds, draft, settings, environment),
+            self._gates(kind, grounds, draft, settings),
             reviewed(self.connection, kind, service, writes_, draft.route, complaints),
             self._dry_run(kind, writes_),
             self._good_since(kind, service, settings, now),
@@ -96,7 +102,7 @@ class Drafting:
         glance = _of(self.glances(service.key), live.name if live else "")
         identity = self.connection.identity
         return Plan(
-            id=secrets.token_hex(6),
+            id=operation,
             kind=kind,
             target=Target(
                 identity.context,
@@ -141,16 +147,19 @@ class Drafting:
             keeps_failed=settings.deploy.on_failure == "keep",
         )
 
-    async def _gates(
-        self, kind: Kind, grounds: Grounds, draft: Draft, settings: ServiceSettings, environment: Environment
-    ) -> list[Gate]:
-        policy = gates.policy_gate(environment, self.settings.read_only)
-        found = [policy] if policy else []
+    async def _gates(self, kind: Kind, grounds: Grounds, draft: Draft, settings: ServiceSettings) -> list[Gate]:
+        found = await self._evidence(kind, grounds, draft, settings)
+        service = grounds.fresh.service
+        return await policy_gates(
+            self.connection, self.settings, kind, service, draft.destination, draft.route, found, self.clock()
+        )
+
+    async def _evidence(self, kind: Kind, grounds: Grounds, draft: Draft, settings: ServiceSettings) -> list[Gate]:
         destination, service, now = draft.destination, grounds.fresh.service, self.clock()
         if Phase.SWITCH not in draft.route:
-            return [*found, *draft.gates]
+            return list(draft.gates)
         quarantine = gates.quarantine_gate(destination, grounds.past.records, kind, draft.revision)
-        found += [quarantine] if quarantine else []
+        found = [quarantine] if quarantine else []
         if draft.revision or Phase.BRING_UP in draft.route:
             return [*found, *draft.gates]
         found.append(gates.destination_capacity(service, destination, kind, now))

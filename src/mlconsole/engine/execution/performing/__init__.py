@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlconsole.domain.phases import Phase
 from mlconsole.engine.execution.context import Performer
-from mlconsole.engine.execution.performing import making, moving, proving, taking, waiting
+from mlconsole.engine.execution.performing import following, making, moving, proving, taking, waiting
 
 PERFORMERS: dict[Phase, Performer] = {
     Phase.LOCK: taking.lock,
@@ -13,6 +13,9 @@ PERFORMERS: dict[Phase, Performer] = {
     Phase.BRING_UP: making.bring_up,
     Phase.READY: proving.ready,
     Phase.SMOKE: proving.smoke,
+    Phase.PARITY: proving.parity,
+    Phase.ANALYSIS: proving.analysis,
+    Phase.ALIAS: following.alias,
     Phase.SWITCH: moving.switch,
     Phase.VERIFY: moving.verify,
     Phase.RETURN: moving.come_back,

@@ -67,7 +67,7 @@ async def _unmark(context: Context, op: Operation) -> None:
     write = unmark(op.plan, await context.gateway.read(op.plan))
     if write is not None:
         await context.lock.assure()
-        await context.gateway.make(op.plan, write, context.report)
+        await context.gateway.make(op.plan, write, context.report, undo=True)
 
 
 async def _undo(context: Context, op: Operation, numbers: Iterable[int]) -> list[str]:
@@ -84,7 +84,7 @@ async def _put_back(context: Context, op: Operation, back: Write) -> list[str]:
     """Nothing, or what is left as it is because somebody else changed it. Raises ClusterError."""
     await context.lock.assure()
     try:
-        landed = await context.gateway.make(op.plan, back, context.report)
+        landed = await context.gateway.make(op.plan, back, context.report, undo=True)
     except PlanError as error:
         return [error.message]
     if landed is Landed.UNKNOWN:

@@ -8,6 +8,7 @@ from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import Event, Expired, Failed, Halted, Operation, Passed, record_of, returning
 from mlconsole.engine import verify as verifying
 from mlconsole.engine.execution.context import Context
+from mlconsole.engine.execution.performing.following import alias
 from mlconsole.engine.gateway import Landed
 from mlconsole.engine.ledger import Step
 
@@ -58,4 +59,7 @@ async def come_back(context: Context, op: Operation) -> Event:
     await context.ledger.note(record_of(back.settled(outcome, context.clock(), words)), op, context.report)
     if outcome is not Outcome.VERIFIED:
         return Failed(words)
+    followed = await alias(context, back)
+    if isinstance(followed, Failed):
+        context.report(Step("alias", followed.words))
     return Passed(f"traffic is back on {back.plan.to_color} {back.plan.to_release.label}: {op.why}")

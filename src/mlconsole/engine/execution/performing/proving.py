@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable, Sequence
 
-from mlconsole.cluster.errors import ClusterError
+from msgspec.structs import replace
+
 from mlconsole.domain.history import Kind
-from mlconsole.domain.operation import Event, Expired, Operation, Passed
+from mlconsole.domain.operation import Event, Expired, Failed, Operation, Passed
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Gate, Verdict
-from mlconsole.engine import gates
+from mlconsole.domain.plans import Gate, PlanError, needed
+from mlconsole.domain.services import Color, ModelService
+from mlconsole.engine import bringup
+from mlconsole.engine.analysis import Analyst
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.execution.performing.rehearsing import rehearse
 from mlconsole.engine.ledger import Step
-
-LOOK = 1.0
+from mlconsole.engine.parity import parity as compare
+from mlconsole.engine.payloads import parity_payloads_for, payloads_for
+from mlconsole.engine.policy import may_waive
+from mlconsole.engine.smoke import smoke as ask_all
 
 
 async def ready(context: Context, op: Operation) -> Event:
@@ -22,33 +27,99 @@ async def ready(context: Context, op: Operation) -> Event:
 
     Where nothing was changed for it they were counted when the lock was taken, and are again before the write.
     """
-    if not op.plan.writes_of(Phase.BRING_UP) and not op.plan.writes_of(Phase.PIN):
+    plan = op.plan
+    if not plan.writes_of(Phase.BRING_UP) and not plan.writes_of(Phase.PIN):
         return Passed()
-    end, last = context.clock() + context.service_settings(op).deploy.progress_deadline, ""
-    while context.clock() < end:
-        gate = await _capacity(context, op)
-        if gate.verdict is Verdict.PASS:
-            return Passed(gate.value, (gate,))
-        if gate.value != last:
-            last = gate.value
-            context.report(Step("ready", f"{gate.value}, needed {gate.limit}"))
-        await asyncio.sleep(LOOK)
-    return Expired(f"{last} after {context.service_settings(op).deploy.progress_deadline:.0f} s", (gate,))
-
-
-async def _capacity(context: Context, op: Operation) -> Gate:
-    try:
-        service = (await context.gateway.read(op.plan)).service
-    except (ClusterError, TimeoutError) as error:
-        return Gate("capacity", Verdict.UNKNOWN, f"could not look: {error or 'no answer in time'}", "ready")
-    destination = service.color(op.plan.to_color)
-    if destination is None:
-        return Gate("capacity", Verdict.UNKNOWN, f"no Deployment is {op.plan.to_color} yet", "ready")
-    return gates.destination_capacity(service, destination, op.plan.kind, context.clock())
+    settings = context.service_settings(op)
+    want = plan.replicas
+    if not plan.writes_of(Phase.BRING_UP):
+        service, target = await _target(context, op)
+        want = needed(target, service.live_color, plan.kind)
+    come, words = await bringup.ready(
+        context.connection,
+        op.key,
+        plan.to_color,
+        want,
+        settings.deploy.progress_deadline,
+        _say(context, Phase.READY),
+        settings,
+        base=plan.base,
+    )
+    return Passed(words) if come else Expired(words)
 
 
 async def smoke(context: Context, op: Operation) -> Event:
     """Ask every pod of the destination for an answer; a drill asks for more than that."""
     if op.plan.kind is Kind.DRILL:
         return await rehearse(context, op)
-    return Passed()
+    service, target = await _target(context, op)
+    settings, release = context.service_settings(op), op.plan.to_release
+    payloads = await payloads_for(
+        context.offload,
+        settings,
+        context.settings.registry.tracking_uri,
+        release.model,
+        release.version,
+        settings.smoke.requests,
+    )
+    gate = await ask_all(context.connection, service, target, settings, payloads, _say(context, Phase.SMOKE))
+    if not payloads.rows:
+        # Who has no payload has not asked for a smoke test, unless the rules of the place do; it is told all the same.
+        environment = context.settings.environment(op.plan.target.context, op.plan.target.namespace)
+        gate = replace(gate, blocks=not may_waive(environment, op.plan.kind, gate.name))
+    return _judged(context, op, [gate])
+
+
+async def parity(context: Context, op: Operation) -> Event:
+    """The same payloads to both colours."""
+    service, target = await _target(context, op)
+    live = service.live_color
+    if live is None:
+        return Failed("there is no live colour to compare with")
+    settings, release = context.service_settings(op), op.plan.to_release
+    registry = context.settings.registry.tracking_uri
+    payloads = await parity_payloads_for(context.offload, settings, registry, release.model, release.version)
+    said = _say(context, Phase.PARITY)
+    return _judged(context, op, await compare(context.connection, service, live, target, settings, payloads, said))
+
+
+async def analysis(context: Context, op: Operation) -> Event:
+    """Measure the candidate before it gets traffic."""
+    service, target = await _target(context, op)
+    analyst = analyst_of(context, op)
+    specs = await analyst.specs(service, "before")
+    said = _say(context, Phase.ANALYSIS)
+    return _judged(context, op, await analyst.run(service, target, service.live_color, specs, say=said))
+
+
+def analyst_of(context: Context, op: Operation) -> Analyst:
+    """Who measures, with the Prometheus that knows the operation's place."""
+    target = op.plan.target
+    url = context.settings.prometheus_url(target.context, target.namespace)
+    return Analyst(context.connection, context.settings, context.offload, prometheus_url=url, clock=context.clock)
+
+
+async def _target(context: Context, op: Operation) -> tuple[ModelService, Color]:
+    """The service now, and the destination in it. Raises PlanError, ClusterError."""
+    service = (await context.gateway.read(op.plan)).service
+    target = service.color(op.plan.to_color)
+    if target is None:
+        raise PlanError(f"{op.key} has no colour {op.plan.to_color} any more", "look again and plan again", 4)
+    return service, target
+
+
+def _judged(context: Context, op: Operation, gates: Sequence[Gate]) -> Event:
+    """Whether every gate passed, or somebody answers for it with a reason; unknown is not good (I21)."""
+    environment = context.settings.environment(op.plan.target.context, op.plan.target.namespace)
+
+    def waived(gate: Gate) -> bool:
+        named = {gate.name, gate.name.partition(".")[0], str(op.phase)} & set(op.waived)
+        return gate.waivable and bool(named) and may_waive(environment, op.plan.kind, gate.name)
+
+    bad = [gate for gate in gates if gate.stops and not waived(gate)]
+    words = "; ".join(f"{gate.name} {gate.verdict}: {gate.value}" for gate in (bad or gates))
+    return Failed(words, tuple(gates)) if bad else Passed(words, tuple(gates))
+
+
+def _say(context: Context, phase: Phase) -> Callable[[str], None]:
+    return lambda words: context.report(Step(phase, words))

@@ -6,10 +6,11 @@ import asyncio
 
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain import owners
-from mlconsole.domain.operation import Event, Expired, Operation, Overtaken, Passed
-from mlconsole.domain.plans import escape_pointer
+from mlconsole.domain.operation import Event, Expired, Failed, Operation, Overtaken, Passed
+from mlconsole.domain.plans import Verdict, escape_pointer
 from mlconsole.domain.text import visible
 from mlconsole.engine.execution.context import Context
+from mlconsole.engine.execution.performing.proving import analyst_of
 from mlconsole.engine.ledger import Step
 
 APPROVAL_SECONDS = 3600.0
@@ -42,14 +43,53 @@ async def ask(context: Context, op: Operation) -> Event:
 
 
 async def watch(context: Context, op: Operation) -> Event:
-    """Watch the release under traffic until its window has passed."""
+    """Watch the release under traffic until its window has passed: what it does, and what others do to it (I25)."""
     end = op.arrived_at + context.service_settings(op).watch_window
+    async with asyncio.TaskGroup() as group:
+        measuring = group.create_task(_measured(context, op, end))
+        looking = group.create_task(_overtaken(context, op, end))
+        done, waiting = await asyncio.wait({measuring, looking}, return_when=asyncio.FIRST_COMPLETED)
+        early = next((task.result() for task in done if not isinstance(task.result(), Passed)), None)
+        if early is not None:
+            for task in waiting:
+                task.cancel()
+            return early
+    return measuring.result()
+
+
+async def _measured(context: Context, op: Operation, end: float) -> Event:
+    """What the analyses say of it; where there are none, that its time has passed."""
+    service = (await context.gateway.read(op.plan)).service
+    target, left = service.color(op.plan.to_color), service.color(op.plan.from_color)
+    analyst = analyst_of(context, op)
+    specs = await analyst.specs(service, "after")
+    if not specs or target is None:
+        await _until(context, end)
+        return Passed("the watch window has passed")
+    gates = await analyst.run(
+        service,
+        target,
+        left,
+        specs,
+        since=op.arrived_at,
+        until=end,
+        say=lambda words: context.report(Step("watch", words)),
+    )
+    words = "; ".join(f"{gate.name} {gate.verdict}: {gate.value}" for gate in gates)
+    if any(gate.verdict is Verdict.FAIL for gate in gates):
+        return Failed(words, tuple(gates))
+    # Unknown is not good, and no reason to move traffic unasked either (I21).
+    unknown = any(gate.verdict is Verdict.UNKNOWN for gate in gates)
+    return Expired(words, tuple(gates)) if unknown else Passed(words, tuple(gates))
+
+
+async def _overtaken(context: Context, op: Operation, end: float) -> Event:
     while (left := end - context.clock()) > 0:
         gone = await _moved_by_others(context, op)
         if gone:
             return Overtaken(gone)
         await asyncio.sleep(min(LOOK, left))
-    return Passed("the watch window has passed")
+    return Passed()
 
 
 async def _moved_by_others(context: Context, op: Operation) -> str:
