@@ -26,7 +26,7 @@ from mlconsole.cluster.errors import (
     Unreachable,
 )
 from mlconsole.config import Settings
-from mlconsole.domain.history import Record, is_bad, is_bad_revision
+from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import FRESH_SECONDS, Gate, Plan, PlanError, Write, well_formed
 from mlconsole.domain.services import ModelService
