@@ -152,3 +152,11 @@ def test_a_rule_is_told_from_a_measurement():
         "required.smoke",
         "groups",
     ]
+
+
+@pytest.mark.parametrize("kind", [Kind.ADOPT, Kind.RELEASE])
+def test_an_adoption_promotes_nothing_and_has_no_release_to_prove(kind):
+    rules, route = place(min_idle=60.0, required_gates=("parity",), approval=True), phases.route(kind)
+    assert policy.min_idle_gate(rules, kind, route, color(), NOW) is None
+    assert policy.required_gates(rules, kind, route, (), ()) == []
+    assert policy.demands(rules, kind, route) == []

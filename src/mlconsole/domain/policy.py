@@ -21,6 +21,8 @@ FREE = frozenset({Kind.ROLLBACK, Kind.DRILL})
 """What is no step forward: nothing but read-only refuses it."""
 CARE = frozenset({Kind.SCALE, Kind.RESTART, Kind.PAUSE})
 """What keeps alive that which serves: a freeze lets it pass."""
+PROMOTES = frozenset({Kind.SWITCH, Kind.DEPLOY})
+"""What may put another release under the traffic; an adoption moves it between two of the same one."""
 STEPS = {"smoke": Phase.SMOKE, "parity": Phase.PARITY}
 """Gates that are a phase of their own."""
 PLANNED = ("capacity", "rollout", "answers", "errors", "p95")
@@ -102,7 +104,7 @@ def min_idle_gate(place: Place, kind: Kind, route: Sequence[Phase], destination:
     It is ready since as many of its pods as it should have are: a pod that was replaced begins anew.
     """
     least = place.rules.min_idle
-    if not least or kind in FREE or Phase.SWITCH not in route:
+    if not least or kind not in PROMOTES or Phase.SWITCH not in route:
         return None
     limit, evidence = f"ready for {_lasting(least)}", place.evidence("min_idle")
     since = ready_since(destination)
@@ -142,7 +144,7 @@ def required_gates(
 
     `gates` are those of the plan, `analyses` the names of what is measured before the switch.
     """
-    if kind in FREE or Phase.SWITCH not in route:
+    if kind not in PROMOTES or Phase.SWITCH not in route:
         return []
     has = {gate.name for gate in gates} | {name for name, phase in STEPS.items() if phase in route}
     has |= set(analyses) if Phase.ANALYSIS in route else set()
@@ -180,7 +182,7 @@ def demands(place: Place, kind: Kind, route: Sequence[Phase]) -> list[Gate]:
         found.append(_told("reason", "a reason is asked for", place.evidence("require_reason")))
     if rules.confirm:
         found.append(_told("confirm", "the service's name has to be typed", place.evidence("confirm")))
-    if rules.approval and Phase.SWITCH in route:
+    if rules.approval and kind in PROMOTES and Phase.SWITCH in route:
         evidence = place.evidence("approval")
         if Phase.APPROVAL in route:
             found.append(_told("approval", "a second person is asked before the switch", evidence))
