@@ -1,9 +1,12 @@
 """The command line in this process, on an embedded API server, in a home of its own."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import signal
+import time
 from typing import NamedTuple
 
 import pytest
@@ -11,13 +14,18 @@ import pytest
 from cluster import conftest as clusters
 from engine import conftest as desks
 from mlconsole.cli import main
+from mlconsole.commands.operate import Operation
 from mlconsole.commands.rights import needs
 from mlconsole.demo.apiserver.auth import Rule, User
 from mlconsole.demo.apiserver.patches import MERGE
 from mlconsole.demo.apiserver.server import serve
+from mlconsole.engine.execution.folder import Folder
 
 embedded = clusters.embedded
 SOURCES = ("KUBECONFIG", "MLFLOW_TRACKING_URI", "PROMETHEUS_URL", "DOCKER_HOST")
+DEADLINE = 20.0
+ALONE = '[defaults.smoke]\nenabled = false\n[defaults.verify]\ndeadline = "1s"\n'
+"""An API server alone: no model server answers, and what cannot be seen to arrive is unverified soon."""
 VARIABLES = (*SOURCES, "MLCONSOLE_CONFIG", "XDG_RUNTIME_DIR")
 
 
@@ -76,7 +84,7 @@ async def fraud(embedded, home, monkeypatch):
         name = pod["metadata"]["name"]
         embedded.store.patch("pods", "ml", name, {"status": {"podIP": "127.77.13.1"}}, MERGE, subresource="status")
     monkeypatch.setenv("KUBECONFIG", embedded.kubeconfig)
-    (home / "mlconsole.toml").write_text('[defaults.verify]\ndeadline = "1s"\n')
+    (home / "mlconsole.toml").write_text(ALONE)
     return embedded
 
 
@@ -91,8 +99,8 @@ def granted(readonly):
 
 @pytest.fixture
 async def guarded(fraud, home, monkeypatch):
-    """The same cluster for two users with the printed rights alone: `guarded("operator")`, `guarded("viewer")`."""
-    users = {"t-operator": User("operator", rules=granted(False)), "t-viewer": User("viewer", rules=granted(True))}
+    """The same cluster for users with the printed rights alone: `guarded("operator")`, `"second"`, `"viewer"`."""
+    users = {f"t-{name}": User(name, rules=granted(name == "viewer")) for name in ("operator", "second", "viewer")}
     server = await serve(fraud.store, users=users)
 
     def become(name):
@@ -114,6 +122,54 @@ def answers(monkeypatch):
         monkeypatch.setattr("sys.stdin", type("Keyboard", (), {"readline": staticmethod(lambda: next(typed))}))
 
     return sit
+
+
+class Left:
+    """An operation whose shell was left; its executor goes on."""
+
+    def __init__(self, home):
+        self._root = home / "state" / "mlconsole" / "operations"
+
+    @property
+    def folder(self):
+        """The newest operation's."""
+        return Folder(max(self._root.iterdir(), key=lambda path: path.stat().st_mtime))
+
+    def kill(self):
+        """Kill its executor, and wait until it is gone."""
+        pid, _ = (self.folder.path / "pid").read_text().split()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+        end = time.monotonic() + DEADLINE
+        while self.folder.alive:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+@pytest.fixture
+async def leave(run, fraud, home, monkeypatch):
+    """`await leave("approval")`: a switch that is begun, its shell left with Ctrl-C at that step."""
+    left = Left(home)
+    begun = []
+
+    async def call(step, *arguments):
+        as_it_is = Operation._report
+
+        def interrupted(self, reported):
+            as_it_is(self, reported)
+            if reported.step == step:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Operation, "_report", interrupted)
+            ended = await run("switch", "fraud", "--yes", "--reason", "a test", "--waive", "answers", *arguments)
+        assert ended.code == 130, ended
+        begun.append(step)
+        return left
+
+    yield call
+    if begun:
+        left.kill()
 
 
 def live(cluster, name="fraud"):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from commands.conftest import journal, live
+from commands.conftest import ALONE, journal, live
 from mlconsole.commands.operate import Operation
 
 WAIVED = ("--reason", "a test", "--waive", "answers")
-PRODUCTION = '[environments.prod]\nproduction = true\n[defaults.verify]\ndeadline = "1s"\n'
+PRODUCTION = "[environments.prod]\nproduction = true\n" + ALONE
 
 
 @pytest.mark.parametrize("answer", ["", "n", "no", "ja", "fraud"])

@@ -2,12 +2,13 @@
 
 import pytest
 
-from commands.conftest import journal, live
+from commands.conftest import ALONE, journal, live
 from engine.conftest import change
 from mlconsole.engine.session import Session
 
 SURE = ("--yes", "--reason", "a test", "--waive", "answers")
 """No pod answers behind an API server alone."""
+PRODUCTION = "[environments.prod]\nproduction = true\n" + ALONE
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ async def test_2_nobody_to_ask(run, fraud):
 
 @pytest.mark.parametrize(("extra", "code"), [((), 2), (("--confirm", "frau"), 2), (("--confirm", "fraud"), 1)])
 async def test_2_production_takes_its_name_beside_yes(run, fraud, home, extra, code):
-    (home / "mlconsole.toml").write_text('[environments.prod]\nproduction = true\n[defaults.verify]\ndeadline = "1s"\n')
+    (home / "mlconsole.toml").write_text(PRODUCTION)
     ended = await run("switch", "fraud", *SURE, *extra)
     assert ended.code == code, ended.err
     assert ("--confirm fraud" in ended.err) is (code == 2)
@@ -79,7 +80,7 @@ async def test_2_production_takes_its_name_beside_yes(run, fraud, home, extra, c
 
 
 async def test_rollback_in_production_takes_no_name(run, fraud, home):
-    (home / "mlconsole.toml").write_text('[environments.prod]\nproduction = true\n[defaults.verify]\ndeadline = "1s"\n')
+    (home / "mlconsole.toml").write_text(PRODUCTION)
     ended = await run("rollback", "fraud", "--yes", "--reason", "green was good")
     assert (ended.code, live(fraud)) == (1, "green"), ended.err
     assert "NOT VERIFIED" in ended.out

@@ -16,7 +16,28 @@ finally:
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["demo", "--help"], ["statsu"]])
+OF_OPERATIONS = [
+    "deploy",
+    "switch",
+    "rollback",
+    "scale",
+    "restart",
+    "pause",
+    "unpause",
+    "adopt",
+    "drill",
+    "operations",
+    "audit",
+    "keep",
+    "approve",
+    "abort",
+    "resume",
+    "abandon",
+]
+ALSO = [["--help"], ["--version"], ["demo", "--help"], ["statsu"]]
+
+
+@pytest.mark.parametrize("arguments", [*ALSO, *([name, "--help"] for name in OF_OPERATIONS)], ids=" ".join)
 def test_words_import_nothing_heavy(arguments):
     command = [sys.executable, "-c", PROBE, " ".join(HEAVY), *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -32,6 +53,16 @@ async def test_every_command_has_help_that_names_the_exit_codes(run):
         assert ended.code == 0
         assert command == "demo" or "exit codes:" in ended.out
     assert set(COMMANDS) <= set((await run("--help")).out.split())
+
+
+async def test_every_command_of_operations_documents_its_json(run):
+    for command in OF_OPERATIONS:
+        assert "with --output json, one object:" in (await run(command, "--help")).out
+
+
+async def test_breaking_the_glass_is_documented_where_it_can_be_done(run):
+    for command in ("deploy", "switch", "scale", "adopt"):
+        assert "`lock` breaks the glass" in " ".join((await run(command, "--help")).out.split())
 
 
 async def test_the_console_is_launched_with_the_options(run, monkeypatch):

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from mlconsole.cluster import fresh, history, leases
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import redact
 from mlconsole.config import Settings
 from mlconsole.domain import operation as machine
 from mlconsole.domain.operation import Operation, Request, Seen, Standing, Verb, ways
@@ -64,6 +65,7 @@ async def read(connection: Connection, settings: Settings, namespace: str, servi
     operation = past.operation
     if operation is None:
         return None
+    operation = _latest(operation)
     here = folder_of(operation.id).alive
     left = leases.Expiry().left(held) if held is not None else 0.0
     held_by_it = held is not None and held.operation == operation.id and left > 0
@@ -76,6 +78,14 @@ async def read(connection: Connection, settings: Settings, namespace: str, servi
         lambda: fresh.read(connection, namespace, service, hints_of(settings.service(namespace, service))), SECONDS
     )
     return UnderWay(operation, False, holder, here, machine.standing(operation, seen_of(operation, live)), left)
+
+
+def _latest(operation: Operation) -> Operation:
+    """An operation as it was kept last: its executor's machine knows it a little earlier than the cluster."""
+    kept = folder_of(operation.id).operation()
+    if kept is None or kept.ended or (kept.token, kept.phase_at) < (operation.token, operation.phase_at):
+        return operation
+    return kept
 
 
 def seen_of(operation: Operation, live: fresh.Fresh) -> Seen:
@@ -103,7 +113,7 @@ def assert_allowed(connection: Connection, settings: Settings, under: UnderWay) 
 
 def request_of(operation: Operation, verb: Verb, by: str, reason: str) -> Request:
     """A request to whoever carries an operation out."""
-    return Request(verb, operation.id, by, time.time(), reason, socket.gethostname())
+    return Request(verb, operation.id, visible(by), time.time(), redact(reason), socket.gethostname())
 
 
 async def ask(connection: Connection, under: UnderWay, verb: Verb, by: str, reason: str = "") -> None:
@@ -140,10 +150,10 @@ def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor)
     if how == ABANDON:
         if not reason.strip():
             raise PlanError("a reason is needed", "say why it is abandoned: it goes on record", 2)
-        taken = machine.abandoned(operation, by, reason.strip(), now)
+        taken = machine.abandoned(operation, by, redact(reason), now)
     else:
         assert under.standing is not None
         taken = machine.resumed(operation, under.standing, now)
         if how == ABORT:
-            taken = machine.aborting(taken, by, reason.strip(), now)
+            taken = machine.aborting(taken, by, redact(reason), now)
     return executor.begin(replace(taken, host=socket.gethostname()))
