@@ -219,7 +219,7 @@ def revision_write(fresh: Fresh, number: int) -> tuple[Write, tuple[Diff, ...]]:
     deployment = fresh.raw.get(("deployments", color.deployment))
     if replica_set is None or deployment is None:
         raise PlanError(f"revision {number} of Deployment {color.deployment} is gone", exit_code=2)
-    before, after = deployment["spec"]["template"], _without_hash(replica_set["spec"]["template"])
+    before, after = deployment["spec"]["template"], without_hash(replica_set["spec"]["template"])
     if before == after:
         raise PlanError(f"Deployment {color.deployment} has the template of revision {number} already", exit_code=0)
     patch = (
@@ -227,11 +227,12 @@ def revision_write(fresh: Fresh, number: int) -> tuple[Write, tuple[Diff, ...]]:
         {"op": "replace", "path": "/spec/template", "value": after},
     )
     name = f"Deployment {fresh.service.namespace}/{color.deployment}"
-    diffs = tuple(Diff(name, path, old, new) for path, old, new in _differences("template", before, after))
+    diffs = tuple(Diff(name, path, old, new) for path, old, new in differences("template", before, after))
     return Write("deployments", fresh.service.namespace, color.deployment, patch), diffs
 
 
-def _without_hash(template: dict[str, Any]) -> dict[str, Any]:
+def without_hash(template: dict[str, Any]) -> dict[str, Any]:
+    """A ReplicaSet's template as its Deployment had it."""
     metadata = dict(template.get("metadata") or {})
     metadata["labels"] = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HASH}
     return {**template, "metadata": metadata}
@@ -240,17 +241,17 @@ def _without_hash(template: dict[str, Any]) -> dict[str, Any]:
 SECRET_WORDS = ("passw", "pwd", "secret", "token", "credential", "apikey", "api_key", "access_key", "private", "auth")
 
 
-def _differences(path: str, before: Any, after: Any) -> list[tuple[str, str, str]]:
+def differences(path: str, before: Any, after: Any) -> list[tuple[str, str, str]]:
     """(path, before, after) of every leaf that differs; values of what is called a secret are not told (I27)."""
     if isinstance(before, dict) and isinstance(after, dict):
         keys = sorted(before.keys() | after.keys())
-        return [row for key in keys for row in _differences(f"{path}.{key}", before.get(key), after.get(key))]
+        return [row for key in keys for row in differences(f"{path}.{key}", before.get(key), after.get(key))]
     if isinstance(before, list) and isinstance(after, list):
         names = [_named(item, index) for index, item in enumerate(before)]
         others = [_named(item, index) for index, item in enumerate(after)]
         old, new = dict(zip(names, before, strict=True)), dict(zip(others, after, strict=True))
         keys = list(dict.fromkeys((*names, *others)))
-        return [row for key in keys for row in _differences(f"{path}[{key}]", old.get(key), new.get(key))]
+        return [row for key in keys for row in differences(f"{path}[{key}]", old.get(key), new.get(key))]
     if before == after:
         return []
     if any(word in path.lower() for word in SECRET_WORDS):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
@@ -21,9 +22,13 @@ from mlconsole.domain.operation import Operation
 
 KEY = "records"
 OPERATION = "operation"
+TEMPLATES = "templates"
+"""The pod templates of the releases that were verified last (`domain.history.Template`)."""
 TRIES = 10
 PAUSE = 0.02
 """Seconds, times the tries so far."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""No other keys."""
 
 
 class Past(Struct, frozen=True):
@@ -86,19 +91,24 @@ def _past(found: objects.ConfigMap) -> Past:
 
 
 async def append(
-    connection: Connection, records: Sequence[Record], past: Past, operation: Operation | None = None
+    connection: Connection,
+    records: Sequence[Record],
+    past: Past,
+    operation: Operation | None = None,
+    more: Mapping[str, str] = NOTHING,
 ) -> Past:
     """Add `records`, all of one service, and put `operation` in the place of what is under way; None leaves that.
 
-    When somebody else wrote meanwhile, it is added to what they left (never a lost update). Raises Conflict when what
-    is under way there is of a later holder of the lock, ClusterError when it could not be written.
+    `more` are other keys to write. When somebody else wrote meanwhile, it is added to what they left (never a lost
+    update). Raises Conflict when what is under way there is of a later holder of the lock, ClusterError when it could
+    not be written.
     """
-    return await _put(connection, records[0].namespace, records[0].service, past, records, operation)
+    return await _put(connection, records[0].namespace, records[0].service, past, records, operation, more)
 
 
 async def keep(connection: Connection, operation: Operation, past: Past) -> Past:
     """Put `operation` in the place of what is under way; one that has ended is taken out. Raises as `append` does."""
-    return await _put(connection, operation.plan.target.namespace, operation.plan.service, past, (), operation)
+    return await _put(connection, operation.plan.target.namespace, operation.plan.service, past, (), operation, NOTHING)
 
 
 async def _put(
@@ -108,6 +118,7 @@ async def _put(
     past: Past,
     added: Sequence[Record],
     operation: Operation | None,
+    more: Mapping[str, str],
 ) -> Past:
     for attempt in range(TRIES):
         if operation is not None and past.operation is not None and past.operation.token > operation.token:
@@ -115,7 +126,7 @@ async def _put(
                 f"operation {operation.id} on {service}", "another one holds the service by now", "look again"
             )
         try:
-            return await _write(connection, namespace, service, past, added, operation)
+            return await _write(connection, namespace, service, past, added, operation, more)
         except Conflict:
             if attempt == TRIES - 1:
                 raise
@@ -132,6 +143,7 @@ async def _write(
     past: Past,
     added: Sequence[Record],
     operation: Operation | None,
+    more: Mapping[str, str],
 ) -> Past:
     name = config_map_name(service)
     records = (*past.records, *added)
@@ -142,7 +154,7 @@ async def _write(
     }
     if past.resource_version:
         metadata["resourceVersion"] = past.resource_version
-    data = {**past.rest, KEY: encode(records, foreign=past.foreign)}
+    data = {**past.rest, **more, KEY: encode(records, foreign=past.foreign)}
     under_way = past.operation if operation is None else operation
     if under_way is not None and not under_way.ended:
         data[OPERATION] = msgspec.json.encode(under_way).decode()

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from mlconsole.domain.plans import escape_pointer
+from mlconsole.domain.plans import Write, escape_pointer
 from mlconsole.domain.services import Color, ModelService, Release
 
 PREFIX = "mlconsole.io/"
@@ -263,6 +264,27 @@ def replaced(path: str, before: Any, after: Any) -> list[Step]:
     """The steps that put `after` in the place of `before`, which is tested; None is tested to be absent."""
     change = "add" if before is None else "replace"
     return [{"op": "test", "path": path, "value": before}, {"op": change, "path": path, "value": after}]
+
+
+def marked(write: Write, operation: str) -> Write:
+    """A write that makes an object, with the operation's id on it: that alone may remove it again."""
+    if write.body is None:
+        return write
+    metadata = write.body.get("metadata") or {}
+    annotations = {**(metadata.get("annotations") or {}), OPERATION: operation}
+    return replace(write, body={**write.body, "metadata": {**metadata, "annotations": annotations}})
+
+
+def startup_seconds(*colors: Color | None) -> float:
+    """The seconds that a pod took from its start until it was ready, the slowest of those that are; 0 for unknown."""
+    took = [
+        pod.ready_since - pod.started_at
+        for color in colors
+        if color is not None
+        for pod in color.pods
+        if pod.ready and pod.started_at and not pod.restarts
+    ]
+    return max((seconds for seconds in took if seconds > 0), default=0.0)
 
 
 def restart_steps(seen: Raw, at: str) -> list[Step]:

@@ -8,7 +8,8 @@ is begun (its intent) and once more when its outcome is known: the later line wi
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -234,3 +235,37 @@ def verified_good(records: Sequence[Record], now: float, watch_seconds: float) -
             continue
         stays.append(Good(record.to_release, record.to_color, record.verified_at, left_at))
     return [stay for stay in stays if not is_bad(stay.release, records)]
+
+
+# ---- the templates of releases, for when their Deployment is gone
+
+TEMPLATES = 3
+"""Kept per service, the newest."""
+TEMPLATE_LIMIT = 64_000
+"""Characters of one that is kept: the ConfigMap has to hold them all."""
+
+
+class Template(Struct, frozen=True):
+    """The pod template of a release that was live and verified."""
+
+    release: Release
+    template: dict[str, Any]
+    at: float = 0.0
+
+
+def decode_templates(text: str) -> dict[str, Template]:
+    """The templates kept, by the release's label, oldest first; what cannot be read is not there."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, Template]) if text else {}
+    except msgspec.DecodeError:
+        return {}
+
+
+def encode_templates(known: Mapping[str, Template], new: Iterable[Template]) -> str:
+    """The newest `TEMPLATES` of those known and new, as they are kept."""
+    found = dict(known)
+    for item in new:
+        if len(msgspec.json.encode(item)) <= TEMPLATE_LIMIT:
+            found.pop(item.release.label, None)
+            found[item.release.label] = item
+    return msgspec.json.encode(dict(list(found.items())[-TEMPLATES:])).decode()

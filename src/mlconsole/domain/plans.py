@@ -349,10 +349,10 @@ def well_formed(selector: dict[str, str], service: ModelService) -> bool:
 def needed(destination: Color, current: Color | None, kind: Kind) -> int:
     """Ready pods that `destination` must have before traffic moves there (I1).
 
-    A switch also asks for as many as the current colour has; a rollback names its destination only (I13).
+    What goes forward also asks for as many as the current colour has; a rollback names its destination only (I13).
     """
     own = max(1, destination.minimum, destination.wish)
-    return max(own, current.ready) if kind is Kind.SWITCH and current else own
+    return max(own, current.ready) if kind in (Kind.SWITCH, Kind.DEPLOY) and current else own
 
 
 def held(destination: Color, now: float) -> int:

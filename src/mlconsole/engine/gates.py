@@ -40,13 +40,14 @@ def policy_gate(environment: Environment, read_only: bool) -> Gate | None:
 def quarantine_gate(destination: Color, records: Sequence[Record], kind: Kind, revision: int = 0) -> Gate | None:
     """A release that was rolled back from stays bad until a person says otherwise (I14).
 
-    A rollback never goes there; a switch, or the revision of a plain service that somebody names, does with a reason.
+    A rollback never goes there; what goes forward, or the revision of a plain service that somebody names, does with a
+    reason.
     """
     bad = is_bad_revision(revision, records) if revision else is_bad(destination.release, records)
     if not bad:
         return None
     what = f"revision {revision}, {destination.release.label}," if revision else destination.release.label
-    waivable = kind is Kind.SWITCH or revision > 0
+    waivable = kind is not Kind.ROLLBACK or revision > 0
     return Gate(
         "quarantine", Verdict.FAIL, "rolled back from", "never", f"{what} was rolled back from", waivable=waivable
     )
@@ -58,8 +59,8 @@ def unread_history_gate(problem: str, kind: Kind) -> Gate:
 
 
 def destination_capacity(service: ModelService, destination: Color, kind: Kind, now: float) -> Gate:
-    """`capacity_gate` for this move; the colour that is left counts for a switch only."""
-    current = service.live_color if kind is Kind.SWITCH else None
+    """`capacity_gate` for this move; the colour that is left counts for what goes forward only."""
+    current = service.live_color if kind in (Kind.SWITCH, Kind.DEPLOY) else None
     return capacity_gate(destination, current, kind, now)
 
 

@@ -46,6 +46,8 @@ class Ledger:
         self._writing = asyncio.Lock()
         self.past = history.Past()
         """The history as it was last seen or written."""
+        self.more: dict[str, str] = {}
+        """What else is to be written there with the next record."""
 
     async def intend(
         self, record: Record, operation: Operation, report: Report, overtaken: Sequence[Record] = ()
@@ -93,7 +95,7 @@ class Ledger:
     async def _in_cluster(self, records: Sequence[Record], operation: Operation, seconds: float) -> None:
         async with self._writing:
             self.past = await patiently(
-                lambda: history.append(self._connection, list(records), self.past, operation), seconds
+                lambda: history.append(self._connection, list(records), self.past, operation, self.more), seconds
             )
 
     async def _locally(self, record: Record, seconds: float) -> str:

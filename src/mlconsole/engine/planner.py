@@ -22,6 +22,8 @@ from mlconsole.domain.plans import Diff, Plan, PlanError, Write
 from mlconsole.domain.services import Color, ModelService, Shape
 from mlconsole.domain.text import visible
 from mlconsole.engine import gates, revisions
+from mlconsole.engine.offload import Offload
+from mlconsole.engine.planning import cold, deploy, scale
 from mlconsole.engine.planning import grounds as reading
 from mlconsole.engine.planning.draft import Clock, Draft, Drafting, Glances
 from mlconsole.engine.planning.grounds import Grounds, past_of, patience_for
@@ -55,13 +57,21 @@ NO_WISH = Wish()
 
 
 class Planner:
-    """Plans for one connection."""
+    """Plans for one connection. `offload` is where the registry is asked; without it a worker of its own is."""
 
-    def __init__(self, connection: Connection, settings: Settings, glances: Glances, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        glances: Glances,
+        clock: Clock = time.time,
+        offload: Offload | None = None,
+    ) -> None:
         self._drafting = Drafting(connection, settings, glances, clock)
         self._connection = connection
         self._settings = settings
         self._clock = clock
+        self._offload = offload
 
     async def plan(
         self, kind: Kind, namespace: str, name: str, to_color: str = "", revision: int = 0, wish: Wish = NO_WISH
@@ -71,11 +81,36 @@ class Planner:
             grounds = await reading.read(
                 self._connection, self._settings.service(namespace, name), kind, namespace, name
             )
-            return await self._drafting.plan(kind, grounds, self._draft(kind, grounds, to_color, revision))
+            if kind is Kind.DEPLOY:
+                draft = await self._deploy(grounds, to_color, wish)
+            elif kind in scale.KINDS:
+                goods = self._goods(grounds)
+                draft = scale.draft(kind, grounds, to_color, wish.replicas, goods, self._clock())
+            else:
+                draft = self._draft(kind, grounds, to_color, revision)
+            return await self._drafting.plan(kind, grounds, draft)
         except TimeoutError as error:
             server = self._connection.identity.server
             words = f"{server} did not answer within {reading.READ_SECONDS:.0f} s"
             raise PlanError(words, "try again, or change the context", 5) from error
+
+    async def _deploy(self, grounds: Grounds, to_color: str, wish: Wish) -> Draft:
+        offload = self._offload or Offload()
+        try:
+            return await deploy.draft(
+                self._drafting,
+                grounds,
+                offload,
+                to_color=to_color,
+                version=wish.version,
+                image=wish.image,
+                replicas=wish.replicas,
+                go_on=wish.go_on,
+                goods=self._goods(grounds),
+            )
+        finally:
+            if offload is not self._offload:
+                await offload.close()
 
     def _draft(self, kind: Kind, grounds: Grounds, to_color: str, revision: int) -> Draft:
         service = grounds.fresh.service
@@ -85,12 +120,17 @@ class Planner:
             return replace(rehearsed, route=phases.route(kind), reason=False)
         if service.shape is Shape.PLAIN:
             return self._revision(kind, grounds, revision)
+        if kind is Kind.ROLLBACK:
+            without = unasked(self._drafting.of_service(service), self._drafting.environment(service.namespace))
+            found = cold.draft(grounds, self._goods(grounds), to_color, without)
+            if found is not None:
+                return found
         choice = self._destination(kind, grounds, to_color)
         write = plans.selector_write(service, choice.color.name)
         path = f"spec.selector[{service.color_key}]"
         diff = Diff(f"Service {service.key}", path, service.live or "(missing)", choice.color.name)
-        asked = self._drafting.of_service(service), self._drafting.environment(service.namespace)
-        route = phases.route(kind, without=unasked(*asked))
+        without = unasked(self._drafting.of_service(service), self._drafting.environment(service.namespace))
+        route = phases.route(kind, without=without)
         pins = self._pins(kind, grounds, choice.color)
         diffs = (diff, *autoscaling.diffs(pins))
         return Draft(choice.color, (*pins, write), diffs, route, warnings=choice.warnings, reason=choice.reason)
@@ -140,8 +180,7 @@ class Planner:
                 6,
             )
         if idle is None:
-            names = ", ".join(color.name for color in service.colors)
-            raise PlanError(f"{service.key} has no single idle colour to roll back to", f"name one: {names}", 6)
+            raise _nowhere(service)
         return _unrecorded(idle)
 
     def _goods(self, grounds: Grounds) -> list[Good]:
@@ -167,6 +206,8 @@ def _named_or_idle(service: ModelService, to_color: str) -> Color:
     idle = service.idle_color
     name = to_color or (idle.name if idle else "")
     names = ", ".join(color.name for color in service.colors)
+    if not name and len(service.colors) == 1:
+        raise _nowhere(service)
     if not name:
         raise PlanError(f"{service.key} has no single idle colour", f"say which one: {names}", 2)
     if name == service.live:
@@ -175,6 +216,15 @@ def _named_or_idle(service: ModelService, to_color: str) -> Color:
     if color is None:
         raise PlanError(f"{service.key} has no colour {visible(name, 63)}", f"it has {names}", 2)
     return color
+
+
+def _nowhere(service: ModelService) -> PlanError:
+    """Why there is no colour to go to."""
+    names = ", ".join(color.name for color in service.colors)
+    if len(service.colors) == 1:
+        words = f"{service.key} has one colour, {names}: nothing was deployed beside it yet"
+        return PlanError(words, f"mlconsole deploy {service.key} --version N", 6)
+    return PlanError(f"{service.key} has no single idle colour to go to", f"name one: {names}", 6)
 
 
 def _unrecorded(color: Color) -> Choice:

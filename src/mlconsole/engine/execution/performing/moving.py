@@ -9,6 +9,7 @@ from mlconsole.domain.operation import Event, Expired, Failed, Halted, Operation
 from mlconsole.engine import verify as verifying
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.execution.performing.following import alias
+from mlconsole.engine.execution.performing.remembering import remember
 from mlconsole.engine.gateway import Landed
 from mlconsole.engine.ledger import Step
 
@@ -27,6 +28,8 @@ async def switch(context: Context, op: Operation) -> Event:
 async def verify(context: Context, op: Operation) -> Event:
     """Watch the traffic arrive."""
     outcome, words = await _arrival(context, op)
+    if outcome is Outcome.VERIFIED and not op.plan.revision:
+        await remember(context, op)
     return Passed(words) if outcome is Outcome.VERIFIED else Expired(words)
 
 
