@@ -8,8 +8,8 @@ from mlconsole.commands import usage
 from mlconsole.commands.exits import Exit, Stop
 
 _NOTES = """\
-The image is that of the version's tag in the registry, else of deploy.image in mlconsole.toml, else --image. What
-the operation made is removed again when it fails, unless deploy.on_failure is `keep`.
+The image is --image, else what the version's tag in the registry says, else deploy.image in mlconsole.toml. What the
+operation made is removed again when it fails, unless deploy.on_failure is `keep`.
 
 """
 
@@ -23,8 +23,10 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     found = usage.planned("deploy", words, common, _NOTES)
     found.add_argument("--version", required=True, metavar="N|@ALIAS", help="the registered version, or an alias of it")
-    found.add_argument("--image", default="", metavar="REF", help="its image, where the registry does not say")
+    found.add_argument("--image", default="", metavar="REF", help="its image (default: its tag, or deploy.image)")
     found.add_argument("--to", default="", metavar="COLOUR", help="the colour (default: the idle one)")
+    pods = "how many pods (default: as many as the live one has)"
+    found.add_argument("--replicas", type=usage.whole_number, default=-1, metavar="N", help=pods)
     found.add_argument("--switch", action="store_true", help="move the traffic there when its gates have passed")
     usage.add_wait(found)
     usage.add_confirm(found)
@@ -41,5 +43,5 @@ def run(args: argparse.Namespace) -> int:
     from mlconsole.domain.history import Kind
     from mlconsole.engine.planner import Wish
 
-    wish = Wish(version=version, image=args.image, go_on=args.switch)
+    wish = Wish(version, args.image, args.replicas, args.switch)
     return operate.run(args, Kind.DEPLOY, to_color=args.to, wish=wish)

@@ -14,7 +14,7 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "until `mlconsole unpause`. Pods that die are replaced all the same."
     )
     found = usage.planned("pause", words, common)
-    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which (default: the idle one)")
+    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which, where there is more than one")
     usage.add_confirm(found)
     return found
 

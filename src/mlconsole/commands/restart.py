@@ -14,7 +14,7 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "ready. The same release: what `kubectl rollout restart` does, with a lock, a record and a deadline."
     )
     found = usage.planned("restart", words, common)
-    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which (default: the idle one)")
+    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which, where there is more than one")
     usage.add_confirm(found)
     return found
 

@@ -15,7 +15,7 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "a wait."
     )
     found = usage.planned("scale", words, common)
-    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which (default: the idle one)")
+    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which, where there is more than one")
     found.add_argument("replicas", type=usage.whole_number, metavar="REPLICAS", help="how many pods it is to have")
     usage.add_confirm(found)
     return found

@@ -11,7 +11,7 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What it takes."""
     words = "Let the held rollout of one colour's Deployment go on, and wait until its pods are ready."
     found = usage.planned("unpause", words, common)
-    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which (default: the idle one)")
+    found.add_argument("color", nargs="?", default="", metavar="COLOUR", help="which, where there is more than one")
     usage.add_confirm(found)
     return found
 
