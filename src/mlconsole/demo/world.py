@@ -34,7 +34,7 @@ from mlconsole.demo.load import Load, Stream
 from mlconsole.demo.manifests import NAMESPACE, Fault, Models, Placed
 from mlconsole.demo.network import Subnet
 from mlconsole.demo.node.agent import Node
-from mlconsole.demo.node.images import Images
+from mlconsole.demo.node.images import REGISTRY, Images
 from mlconsole.demo.node.pod import NODE
 from mlconsole.demo.proxy import ServiceProxy
 from mlconsole.demo.tls import Front
@@ -180,7 +180,7 @@ class World:
         lines = [f'[cluster]\nnamespace = "{NAMESPACE}"\n', '[metrics]\nrange = "5m"\n']
         lines.append("[defaults.thresholds]\np95_seconds = 0.25\n")
         # The images are the node's own: there is no registry to ask.
-        lines.append("[defaults.deploy]\nresolve = false\n")
+        lines.append(f'[defaults.deploy]\nimage = "{REGISTRY}/{{model}}:{{version}}"\nresolve = false\n')
         if self.tracking_uri:
             lines.append(f"[registry]\ntracking_uri = {json.dumps(self.tracking_uri)}\n")
         return "\n".join(lines)
