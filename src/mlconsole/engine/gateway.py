@@ -220,6 +220,8 @@ class Gateway:
 
     async def claim(self, plan: Plan, seen: Seen, report: Report) -> None:
         """Put the fencing token on the Service before anything else is written (I7). Raises as `make` does."""
+        if not self._fence.token:
+            return  # a rollback that could not get the lock: there is no token to put there
         if await self.make(plan, claim(plan, seen.fresh, self._fence), report) is Landed.UNKNOWN:
             raise PlanError(f"it is not known whether {plan.service} could be claimed", "look again and plan again", 5)
 
@@ -312,6 +314,10 @@ class Gateway:
 
 def _written(plan: Plan, write: Write, report: Report) -> Landed:
     words = f"{write.verb} {write.label}"
+    if write.resource == "services" and write not in plan.writes:
+        words = (
+            f"Service {write.name} says what is under way" if len(write.patch) > 1 else f"Service {write.name} is free"
+        )
     if write == plan.write and plan.diffs:
         words = f"{plan.diffs[0].path}: {plan.diffs[0].before} -> {plan.diffs[0].after}"
     report(Step("write", words))

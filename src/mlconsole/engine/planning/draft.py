@@ -136,7 +136,7 @@ class Drafting:
             expected_seconds=draft.expected_seconds or expected_seconds(grounds.past.records, grounds.round_trip),
             from_good_since=good_since,
             warnings=(*draft.warnings, *under.warnings, *complaints, *_unsaid(kind, rights, dry_run)),
-            route=draft.route,
+            route=tuple(phase for phase in draft.route if phase is not Phase.PIN or _pins(writes_)),
             replicas=draft.replicas,
             cold=draft.cold,
             lease=grounds.held.whole if grounds.held else None,
@@ -197,7 +197,7 @@ class Drafting:
         What a rollback leaves is not asked: it is sick, and could take its time (I13).
         """
         live = service.live_color
-        if kind is not Kind.SWITCH or live is None or service.shape is not Shape.BLUE_GREEN:
+        if kind not in (Kind.SWITCH, Kind.DEPLOY) or live is None or service.shape is not Shape.BLUE_GREEN:
             return 0.0
         if live.ready < max(1, live.wish):
             return 0.0
@@ -216,6 +216,10 @@ def _unsaid(kind: Kind, rights: Sequence[plans.Right], dry_run: str) -> list[str
         if not (right.allowed or right.needed)
     ]
     return [*words, f"the dry run: {dry_run}"] if dry_run != ACCEPTED and kind is Kind.ROLLBACK else words
+
+
+def _pins(planned: Sequence[Write]) -> bool:
+    return any(write.phase is Phase.PIN for write in planned)
 
 
 def _told(diff: Diff) -> Diff:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
@@ -20,6 +21,8 @@ from mlconsole.engine.parity import parity as compare
 from mlconsole.engine.payloads import parity_payloads_for, payloads_for
 from mlconsole.engine.policy import may_waive
 from mlconsole.engine.smoke import smoke as ask_all
+
+SAID_SECONDS = 1.0
 
 
 async def ready(context: Context, op: Operation) -> Event:
@@ -41,7 +44,7 @@ async def ready(context: Context, op: Operation) -> Event:
         plan.to_color,
         want,
         settings.deploy.progress_deadline,
-        _say(context, Phase.READY),
+        lambda words: context.report(Step(Phase.READY, words)),
         settings,
         base=plan.base,
     )
@@ -88,7 +91,10 @@ async def analysis(context: Context, op: Operation) -> Event:
     service, target = await _target(context, op)
     analyst = analyst_of(context, op)
     specs = await analyst.specs(service, "before")
-    said = _say(context, Phase.ANALYSIS)
+
+    def said(words: str) -> None:
+        context.report(Step(Phase.ANALYSIS, words))
+
     return _judged(context, op, await analyst.run(service, target, service.live_color, specs, say=said))
 
 
@@ -122,4 +128,13 @@ def _judged(context: Context, op: Operation, gates: Sequence[Gate]) -> Event:
 
 
 def _say(context: Context, phase: Phase) -> Callable[[str], None]:
-    return lambda words: context.report(Step(phase, words))
+    """Tell what goes on, once a second at most: the phase's own last word comes in any case."""
+    last = float("-inf")
+
+    def say(words: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SAID_SECONDS:
+            last = time.monotonic()
+            context.report(Step(phase, words))
+
+    return say
