@@ -321,10 +321,7 @@ def _judged(
         max((figures.age for figures, _ in used), default=0.0),
         " || ".join(filter(None, (query, *(f"{who}{figures.query}" for figures, who in used if figures.query)))),
         error=error,
-        early=verdict is Verdict.UNKNOWN
-        and window.moved
-        and bool(unknown)
-        and all(figures.early for figures, _ in used if figures.why),
+        early=early,
     )
 
 
