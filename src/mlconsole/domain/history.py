@@ -107,6 +107,13 @@ class Record(Struct, frozen=True, omit_defaults=True):
     from_revision: int = 0
     """The Deployment's revision that a plain service left; 0 where colours were moved between."""
     to_revision: int = 0
+    moved: bool = False
+    """Whether it was to move the traffic too, where its kind alone does not say so: a deploy that goes on."""
+
+    @property
+    def moves_traffic(self) -> bool:
+        """Whether it leaves the traffic elsewhere."""
+        return self.kind.moves_traffic or self.moved
 
 
 def encode(records: Sequence[Record], keep: int = KEEP, foreign: Sequence[str] = ()) -> str:
@@ -182,7 +189,7 @@ def is_bad(release: Release, records: Sequence[Record]) -> bool:
     for record in records:
         if record.kind is Kind.ROLLBACK and record.outcome not in NOTHING_MOVED:
             bad = bad or (record.from_release.same_as(release) and not record.to_release.same_as(release))
-        elif record.kind is Kind.SWITCH and record.outcome is Outcome.VERIFIED and record.to_release.same_as(release):
+        elif record.moves_traffic and record.outcome is Outcome.VERIFIED and record.to_release.same_as(release):
             bad = False
     return bad
 
@@ -220,7 +227,7 @@ def verified_good(records: Sequence[Record], now: float, watch_seconds: float) -
     How long a stay was is known only where the next operation found the release still there; where somebody had moved
     the traffic by other means in between, it is not, and unknown is not good (I21).
     """
-    moves = [record for record in records if record.kind.moves_traffic and record.outcome not in NOTHING_MOVED]
+    moves = [record for record in records if record.moves_traffic and record.outcome not in NOTHING_MOVED]
     stays: list[Good] = []
     for index, record in enumerate(moves):
         following = moves[index + 1] if index + 1 < len(moves) else None

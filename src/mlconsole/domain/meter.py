@@ -154,4 +154,4 @@ def _plain(
 def moves(records: Sequence[Record]) -> list[Record]:
     """The operations that moved traffic, for the marks on the charts, oldest first."""
     applied = (Outcome.VERIFIED, Outcome.UNVERIFIED)
-    return [record for record in records if record.outcome in applied and record.kind in (Kind.SWITCH, Kind.ROLLBACK)]
+    return [record for record in records if record.outcome in applied and record.moves_traffic]
