@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from cluster import conftest as clusters
+from commands import worlds
 from engine import conftest as desks
 from mlconsole.cli import main
 from mlconsole.commands.operate import Operation
@@ -22,6 +23,7 @@ from mlconsole.demo.apiserver.server import serve
 from mlconsole.engine.execution.folder import Folder
 
 embedded = clusters.embedded
+world, environ = worlds.world, worlds.environ
 SOURCES = ("KUBECONFIG", "MLFLOW_TRACKING_URI", "PROMETHEUS_URL", "DOCKER_HOST")
 DEADLINE = 20.0
 ALONE = '[defaults.smoke]\nenabled = false\n[defaults.verify]\ndeadline = "1s"\n'

@@ -154,6 +154,8 @@ class Operation:
 
     def _carry_out(self, session: Session, plan: Plan, consent: Consent) -> int:
         to_the_end = getattr(self._args, "wait", False)
+        for line in _to_be_said(plan, to_the_end):
+            self._page.line(line)
         done = self._runner.run(session.execute(plan, consent, self._report, to_the_end=to_the_end))
         record = record_of(done)
         code = Exit.DONE if record.outcome is Outcome.VERIFIED else Exit.FAILED
@@ -164,6 +166,8 @@ class Operation:
             self._page.line(_not_done(plan, record.outcome, record.message), "bold yellow")
         for line in goes_on(done):
             self._page.line(line)
+        if plan.kind is Kind.DEPLOY and not plan.moves_traffic and not code:
+            self._page.line(f"it has no traffic yet: `mlconsole switch {done.key}` moves it there")
         return code
 
     def _report(self, step: Step) -> None:
@@ -231,6 +235,16 @@ def goes_on(op: Carried) -> list[str]:
     lines = [f"it goes on ({', '.join(to_come)}): `mlconsole operations {op.key} --follow` follows it"]
     if Phase.KEEP in to_come and not op.kept:
         lines.append(f"unless somebody says `mlconsole keep {op.key}` in time, the traffic goes back")
+    return lines
+
+
+def _to_be_said(plan: Plan, to_the_end: bool) -> list[str]:
+    """What it will wait for that somebody has to say, and how."""
+    key, lines = f"{plan.target.namespace}/{plan.service}", []
+    if Phase.APPROVAL in plan.route:
+        lines.append(f"a second person has to say `mlconsole approve {key}` on the way")
+    if Phase.KEEP in plan.route and to_the_end:
+        lines.append(f"somebody has to say `mlconsole keep {key}` at its end, or the traffic goes back")
     return lines
 
 

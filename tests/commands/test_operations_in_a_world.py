@@ -1,0 +1,255 @@
+"""Every operation as a process, in the embedded world: real pods, real traffic, somebody else's word in between."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from commands.worlds import COMMAND, DEADLINE, Terminal, shell
+from mlconsole.cluster.errors import NotFound
+from mlconsole.config import load
+from mlconsole.engine.session import Session
+
+CONFIG = """\
+[defaults]
+watch_window = "1s"
+[defaults.deploy]
+resolve = false
+progress_deadline = "6s"
+[defaults.watch]
+drain = "200ms"
+"""
+HISTORY = "/api/v1/namespaces/ml/configmaps/mlconsole-history-ranker"
+KEEP = CONFIG + 'keep_within = "{}"\n'
+SURE = ("--yes", "--reason", "a test")
+
+
+@pytest.fixture
+def person(environ):
+    """Somebody's environment, with a configuration in it: `person(text)`."""
+
+    def sit(text=CONFIG):
+        path = Path(environ["XDG_CONFIG_HOME"]) / "mlconsole" / "mlconsole.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return environ
+
+    return sit
+
+
+@pytest.fixture
+def ranker(world, person):
+    """The same beside a service whose history is empty: nothing is good or bad because of the test before."""
+
+    async def forget():
+        async with Session.open(load({"kubeconfig": world["kubeconfig"], "namespace": "ml"}, {}).settings) as session:
+            with contextlib.suppress(NotFound):
+                await session.connection.request("DELETE", HISTORY)
+
+    asyncio.run(forget())
+    return person
+
+
+@pytest.fixture
+def elsewhere(environ, tmp_path):
+    """The same person on another machine: it has none of the executors' files."""
+    return {**environ, "XDG_STATE_HOME": str(tmp_path / "other-state")}
+
+
+def said(environ, *arguments):
+    """What a command says as JSON, with its exit code."""
+    ended = shell(environ, *arguments, "--output", "json")
+    found = json.loads(ended.stdout)
+    assert found.get("exit_code", ended.returncode) == ended.returncode
+    return found | {"exit_code": ended.returncode}
+
+
+def colors(environ, service):
+    (found,) = said(environ, "status", service)["services"]
+    return {color["color"]: color for color in found["colors"]} | {"live": found["live"]}
+
+
+def start(environ, *arguments):
+    """A command beside the test."""
+    return subprocess.Popen(
+        [*COMMAND, "-n", "ml", *arguments],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def until_phase(environ, service, phase):
+    """Wait until an operation is in a phase."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        found = said(environ, "operations", service)["operations"]
+        if found and found[0]["phase"] == phase:
+            return found[0]
+        assert time.monotonic() < end, found
+
+
+# ---- one colour
+
+
+def test_scale(person):
+    environ = person()
+    assert said(environ, "scale", "churn", "green", "3", *SURE)["outcome"] == "verified"
+    assert colors(environ, "churn")["green"]["ready"] == 3
+    again = said(environ, "scale", "churn", "--yes", "green", "3")
+    assert (again["exit_code"], again["outcome"], again["plan"]) == (0, "none", None)
+    refused = said(environ, "scale", "churn", "green", "2", *SURE)
+    assert (refused["exit_code"], "last known good" in refused["error"]) == (6, True)
+    back = said(environ, "scale", "churn", "green", "2", *SURE, "--waive", "way-back")
+    assert (back["exit_code"], back["record"]["kind"]) == (0, "scale")
+    assert colors(environ, "churn")["green"]["wish"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("churn", "blue", "0"), 6, "has the traffic"),
+        (("churn", "red", "1"), 2, "no colour red"),
+        (("churn", "1"), 2, "blue, green"),
+        (("churn", "green", "many"), 2, "no number of pods"),
+        (("churn", "green", "1", "--waive", "nothing"), 2, "no gate"),
+    ],
+)
+def test_scale_is_refused(person, arguments, code, words):
+    ended = shell(person(), "scale", *arguments, "--yes")
+    assert (ended.returncode, words in ended.stderr) == (code, True), ended.stderr
+
+
+def test_restart_pause_unpause(person):
+    environ = person()
+    before = colors(environ, "churn")["green"]
+    restarted = shell(environ, "restart", "churn", "green", *SURE)
+    assert (restarted.returncode, "restartedAt" in restarted.stdout) == (0, True), restarted.stderr
+    assert said(environ, "pause", "churn", "green", *SURE)["outcome"] == "verified"
+    refused = shell(environ, "restart", "churn", "green", *SURE)
+    assert (refused.returncode, "unpause" in refused.stderr) == (6, True)
+    assert said(environ, "pause", "churn", "green", *SURE)["outcome"] == "none"
+    assert said(environ, "unpause", "churn", "green", *SURE)["outcome"] == "verified"
+    assert colors(environ, "churn")["green"]["ready"] == before["wish"]
+
+
+def test_drill(person):
+    environ = person()
+    ended = said(environ, "drill", "churn", *SURE)
+    assert (ended["exit_code"], ended["outcome"]) == (0, "verified"), ended
+    assert colors(environ, "churn")["live"] == "blue"
+    assert said(environ, "audit", "churn", "--kind", "drill", "--limit", "1")["operations"][0]["reason"] == "a test"
+
+
+# ---- deploy
+
+
+def test_deploy_and_what_is_there_already(person):
+    environ = person()
+    deploy = ("deploy", "churn", "--version", "v8", "--image", "demo.local/churn:8")
+    planned = said(environ, *deploy, "--dry-run")
+    assert (planned["exit_code"], planned["plan"]["to"]["version"]) == (0, "8")
+    assert colors(environ, "churn")["green"]["version"] == "7"
+    ended = shell(environ, *deploy, *SURE)
+    assert ended.returncode == 0, ended.stderr
+    assert "`mlconsole switch ml/churn` moves it there" in ended.stdout
+    assert (colors(environ, "churn")["green"]["version"], colors(environ, "churn")["live"]) == ("8", "blue")
+    assert said(environ, *deploy, *SURE)["outcome"] == "none"
+    back = said(environ, "deploy", "churn", "--version", "7", "--image", "demo.local/churn:7", "--replicas", "2", *SURE)
+    assert back["exit_code"] == 0
+
+
+def test_deploy_of_an_image_that_is_not_there_is_undone(person):
+    environ = person()
+    ended = shell(environ, "deploy", "churn", "--version", "9", "--image", "demo.local/churn:9", *SURE)
+    assert ended.returncode == 1, ended.stdout
+    assert "demo.local/churn:9" in ended.stderr
+    green = colors(environ, "churn")["green"]
+    assert (green["image"], green["version"]) == ("demo.local/churn:7", "7")
+    assert said(environ, "audit", "churn", "--limit", "1")["operations"][0]["outcome"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--version", "0"), 2),
+        (("--version", "latest"), 2),
+        (("--version", "8", "--wait"), 2),
+        ((), 2),
+        (("--version", "@champion"), 5),
+        (("--version", "8", "--image", "NOT AN IMAGE"), 2),
+        (("--version", "8", "--image", "demo.local/churn:8", "--to", "blue"), 6),
+    ],
+)
+def test_deploy_is_refused(person, arguments, code):
+    ended = shell(person(), "deploy", "churn", "--yes", *arguments)
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_deploy_and_switch_to_the_very_end(ranker):
+    environ = ranker()
+    before = colors(environ, "ranker")
+    idle = "blue" if before["live"] == "green" else "green"
+    wanted = "3" if before[idle]["version"] != "3" else "4"
+    image = f"demo.local/ranker:{wanted}"
+    ended = said(environ, "deploy", "ranker", "--version", wanted, "--image", image, "--switch", "--wait", *SURE)
+    assert (ended["exit_code"], ended["outcome"], ended["phase"], ended["ahead"]) == (0, "verified", "done", []), ended
+    steps = [step["step"] for step in ended["steps"]]
+    assert steps.index("bring-up") < steps.index("verify") < steps.index("watch") < steps.index("drain")
+    after = colors(environ, "ranker")
+    assert (after["live"], after[idle]["version"]) == (idle, wanted)
+
+
+# ---- a word in between
+
+
+def test_kept_from_another_machine(ranker, elsewhere):
+    environ = ranker(KEEP.format("30s"))
+    before = colors(environ, "ranker")["live"]
+    with start(environ, "switch", "ranker", "--wait", *SURE) as switching:
+        until_phase(elsewhere, "ranker", "keep")
+        kept = said(elsewhere, "keep", "ranker", "--yes")
+        assert (kept["exit_code"], kept["operation"]["here"]) == (0, False), kept
+        text, _ = switching.communicate(timeout=DEADLINE)
+    assert switching.returncode == 0, text
+    assert "mlconsole keep ml/ranker" in text
+    assert colors(environ, "ranker")["live"] != before
+
+
+def test_not_kept_goes_back(ranker):
+    environ = ranker(KEEP.format("1s"))
+    before = colors(environ, "ranker")["live"]
+    ended = said(environ, "switch", "ranker", "--wait", *SURE)
+    assert (ended["exit_code"], ended["outcome"], ended["phase"]) == (1, "returned", "done"), ended
+    assert "nobody kept it" in ended["message"]
+    assert colors(environ, "ranker")["live"] == before
+
+
+def test_aborted_in_the_watch_window_goes_back(ranker, elsewhere):
+    environ = ranker(CONFIG.replace('"1s"', '"30s"', 1))
+    before = colors(environ, "ranker")["live"]
+    ended = said(environ, "switch", "ranker", *SURE)
+    assert (ended["exit_code"], ended["outcome"], ended["ahead"][0]) == (0, "verified", "watch"), ended
+    ended = shell(elsewhere, "abort", "ranker", "--yes", "--reason", "p95")
+    assert (ended.returncode, "returned" in ended.stdout) == (0, True), ended.stderr
+    assert colors(environ, "ranker")["live"] == before
+
+
+def test_ctrl_c_while_it_is_watched_leaves_it_running(ranker):
+    environ = ranker(CONFIG.replace('"1s"', '"4s"', 1))
+    terminal = Terminal(environ, "switch", "ranker", "--wait", *SURE)
+    terminal.until("verified")
+    terminal.type(b"\x03")
+    code, text = terminal.end()
+    assert (code, "goes on without this command" in text) == (130, True), text
+    followed = shell(environ, "operations", "ranker", "--follow")
+    assert followed.returncode == 0, followed.stderr
+    assert "the watch window has passed" in followed.stdout
+    assert said(environ, "operations", "ranker")["operations"] == []
