@@ -168,3 +168,14 @@ def test_a_first_switch_that_was_interrupted_leaves_its_way_back():
     good = last_known_good(records, 1001.0, WATCH, release(13))
     assert good is not None
     assert good.release == release(12)
+
+
+def test_a_deploy_counts_as_a_move_only_where_it_went_on():
+    stayed = move(1, Kind.DEPLOY, 12, 13, 0)
+    went_on = move(2, Kind.DEPLOY, 12, 13, 1000, moved=True)
+    assert last_known_good([stayed], 9000, WATCH, release(14)) is None
+    good = last_known_good([went_on], 9000, WATCH, release(14))
+    assert good is not None
+    assert good.release == release(13)
+    assert is_bad(release(13), [move(3, Kind.ROLLBACK, 13, 12, 0), stayed])
+    assert not is_bad(release(13), [move(3, Kind.ROLLBACK, 13, 12, 0), went_on])

@@ -116,7 +116,7 @@ def test_pods_count_only_when_ready_for_min_ready_seconds_and_not_ending():
 @given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.sampled_from(Kind))
 def test_capacity_passes_only_with_enough(ready, wish, current, kind):
     gate = capacity_gate(color("green", ready, wish), color("blue", current), kind, 1000.0)
-    enough = ready >= max(1, wish, current if kind is Kind.SWITCH else 0)
+    enough = ready >= max(1, wish, current if kind in (Kind.SWITCH, Kind.DEPLOY) else 0)
     assert (gate.verdict is Verdict.PASS) == enough
 
 
@@ -138,7 +138,7 @@ def plan(**more):
         "from_release": Release(version="1"),
         "to_release": Release(version="2"),
         "base": {},
-        "write": Write("services", "ml", "m", ({"op": "test", "path": "/x", "value": {"b": 1, "a": 2}},)),
+        "writes": (Write("services", "ml", "m", ({"op": "test", "path": "/x", "value": {"b": 1, "a": 2}},)),),
         "diffs": (),
         "gates": (Gate("capacity", Verdict.PASS),),
         "rights": (),
@@ -153,7 +153,9 @@ def plan(**more):
         {"to_color": "red"},
         {"target": Target("c", "https://other", "d", "u", "ml", "ns-uid", "uid")},
         {"gates": (Gate("capacity", Verdict.FAIL),)},
-        {"write": Write("services", "ml", "m", ())},
+        {"writes": (Write("services", "ml", "m", ()),)},
+        {"replicas": 5},
+        {"holder": "ann@bastion/1"},
         {"reason_required": True},
         {"to_release": Release(version="3")},
     ],
