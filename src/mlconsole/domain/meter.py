@@ -130,7 +130,8 @@ def _warm(meter: RollbackMeter) -> RollbackMeter:
     if meter.allowed is False:
         return replace(meter, health=Health.BAD, words=f"{meter.words}; you may not do it")
     if meter.ready == 0:
-        words = f"{meter.color} {meter.release.label} is cold: 0/{meter.wish} ready; scale it up first"
+        how = "none of its pods is ready" if meter.wish else "a rollback scales it up first"
+        words = f"{meter.color} {meter.release.label} is cold: 0/{meter.wish} ready; {how}"
         return replace(meter, health=Health.BAD, words=words)
     if meter.ready < max(1, meter.wish):
         return replace(meter, health=Health.WARN)
