@@ -24,6 +24,7 @@ def main() -> None:
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "mlconsole --help": [sys.executable, "-m", "mlconsole", "--help"],
+        "mlconsole deploy --help": [sys.executable, "-m", "mlconsole", "deploy", "--help"],
         "mlconsole demo --help": [sys.executable, "-m", "mlconsole", "demo", "--help"],
     }
     times = {name: statistics.median(took(command) for _ in range(rounds)) for name, command in commands.items()}

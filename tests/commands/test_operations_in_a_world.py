@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from commands.worlds import COMMAND, DEADLINE, Terminal, shell
 from mlconsole.cluster.errors import NotFound
 from mlconsole.config import load
+from mlconsole.engine.execution.folder import Folder
 from mlconsole.engine.session import Session
 
 CONFIG = """\
@@ -23,7 +26,7 @@ progress_deadline = "6s"
 [defaults.watch]
 drain = "200ms"
 """
-HISTORY = "/api/v1/namespaces/ml/configmaps/mlconsole-history-ranker"
+HISTORY = "/api/v1/namespaces/ml/configmaps/mlconsole-history-"
 KEEP = CONFIG + 'keep_within = "{}"\n'
 SURE = ("--yes", "--reason", "a test")
 
@@ -41,16 +44,22 @@ def person(environ):
     return sit
 
 
+def forget(world, service):
+    """Empty a service's history: nothing is good or bad there because of the test before."""
+
+    async def delete():
+        settings = load({"kubeconfig": world["kubeconfig"], "namespace": "ml"}, {}).settings
+        async with Session.open(settings) as session:
+            with contextlib.suppress(NotFound):
+                await session.connection.request("DELETE", HISTORY + service)
+
+    asyncio.run(delete())
+
+
 @pytest.fixture
 def ranker(world, person):
-    """The same beside a service whose history is empty: nothing is good or bad because of the test before."""
-
-    async def forget():
-        async with Session.open(load({"kubeconfig": world["kubeconfig"], "namespace": "ml"}, {}).settings) as session:
-            with contextlib.suppress(NotFound):
-                await session.connection.request("DELETE", HISTORY)
-
-    asyncio.run(forget())
+    """`person`, beside a service whose history is empty."""
+    forget(world, "ranker")
     return person
 
 
@@ -243,13 +252,111 @@ def test_aborted_in_the_watch_window_goes_back(ranker, elsewhere):
 
 
 def test_ctrl_c_while_it_is_watched_leaves_it_running(ranker):
-    environ = ranker(CONFIG.replace('"1s"', '"4s"', 1))
+    environ = ranker(CONFIG.replace('"1s"', '"8s"', 1))
     terminal = Terminal(environ, "switch", "ranker", "--wait", *SURE)
     terminal.until("verified")
     terminal.type(b"\x03")
     code, text = terminal.end()
     assert (code, "goes on without this command" in text) == (130, True), text
+    following = Terminal(environ, "operations", "ranker", "--follow")
+    following.until("lock taken")
+    following.type(b"\x03")
+    code, text = following.end()
+    assert (code, "goes on" in text) == (130, True), text
     followed = shell(environ, "operations", "ranker", "--follow")
     assert followed.returncode == 0, followed.stderr
     assert "the watch window has passed" in followed.stdout
     assert said(environ, "operations", "ranker")["operations"] == []
+
+
+ASKS = """
+[services.ranker.analysis.slow]
+condition = "p95 < 0.000001"
+when = "after"
+interval = "500ms"
+count = 1
+"""
+
+
+@pytest.mark.parametrize(("word", "code", "outcome"), [("keep", 0, "verified"), ("abort", 1, "returned")])
+def test_a_gate_fails_while_it_is_watched_and_somebody_answers(ranker, elsewhere, word, code, outcome):
+    environ = ranker(CONFIG.replace('"1s"', '"20s"', 1) + ASKS)
+    before = colors(environ, "ranker")["live"]
+    with start(environ, "switch", "ranker", "--wait", *SURE) as switching:
+        found = until_phase(elsewhere, "ranker", "ask")
+        assert found["can"] == ["abort", "keep"]
+        text = shell(elsewhere, "operations", "ranker").stdout
+        assert "it asks" in text
+        assert "slow" in text
+        assert shell(elsewhere, word, "ranker", "--yes", "--reason", "seen").returncode == 0
+        text, _ = switching.communicate(timeout=DEADLINE)
+    assert (switching.returncode, outcome in text) == (code, True), text
+    assert (colors(environ, "ranker")["live"] == before) is (word == "abort")
+
+
+def test_6_a_gate_on_the_way_refuses_and_what_was_made_is_undone(person):
+    environ = person(CONFIG + "[services.churn.smoke]\npayload = {features = []}\n")
+    before = colors(environ, "churn")["green"]
+    ended = said(environ, "deploy", "churn", "--version", "8", "--image", "demo.local/churn:8", *SURE)
+    assert ended["exit_code"] == 6, ended
+    assert "smoke" in ended["error"]
+    after = colors(environ, "churn")["green"]
+    assert (after["version"], after["image"]) == (before["version"], before["image"])
+
+
+def test_4_locked_by_another_unless_the_glass_is_broken(ranker, elsewhere):
+    environ = ranker(CONFIG.replace('"1s"', '"60s"', 1))
+    before = colors(environ, "ranker")["live"]
+    with start(environ, "switch", "ranker", "--wait", *SURE) as switching:
+        until_phase(environ, "ranker", "watch")
+        ended = said(elsewhere, "switch", "ranker", *SURE)
+        assert (ended["exit_code"], "lock" in ended["error"]) == (4, True), ended
+        assert shell(elsewhere, "switch", "ranker", "--yes", "--waive", "lock").returncode == 2
+        ended = said(elsewhere, "switch", "ranker", *SURE, "--waive", "lock")
+        assert (ended["exit_code"], ended["outcome"]) == (0, "verified"), ended
+        text, _ = switching.communicate(timeout=DEADLINE)
+    assert switching.returncode == 4, text
+    assert colors(environ, "ranker")["live"] == before
+    assert shell(elsewhere, "abort", "ranker", "--yes").returncode == 0
+
+
+def test_a_rollback_takes_the_service_from_what_goes_forward(ranker):
+    environ = ranker(CONFIG.replace('"1s"', '"60s"', 1))
+    before = colors(environ, "ranker")["live"]
+    assert shell(environ, "switch", "ranker", *SURE).returncode == 0
+    ended = said(environ, "rollback", "ranker", *SURE)
+    assert (ended["exit_code"], ended["outcome"]) == (0, "verified"), ended
+    assert "switch" in ended["plan"]["preempts"]
+    assert colors(environ, "ranker")["live"] == before
+    assert said(environ, "operations", "ranker")["operations"] == []
+
+
+def test_resumed_after_a_kill_it_comes_to_its_end(ranker):
+    environ = ranker(KEEP.format("30s"))
+    before = colors(environ, "ranker")["live"]
+    assert shell(environ, "switch", "ranker", *SURE).returncode == 0
+    found = until_phase(environ, "ranker", "keep")
+    folder = Folder(Path(environ["XDG_STATE_HOME"]) / "mlconsole" / "operations" / found["id"])
+    os.kill(int((folder.path / "pid").read_text().split()[0]), signal.SIGKILL)
+    while folder.alive:
+        time.sleep(0.02)
+    with start(environ, "resume", "ranker", "--wait", "--yes") as resuming:
+        until_phase(environ, "ranker", "keep")
+        assert said(environ, "keep", "ranker", "--yes")["exit_code"] == 0
+        text, _ = resuming.communicate(timeout=DEADLINE)
+    assert (resuming.returncode, "verified" in text) == (0, True), text
+    assert colors(environ, "ranker")["live"] != before
+
+
+def test_2_more_than_one_to_follow(world, ranker):
+    environ = ranker(CONFIG.replace('"1s"', '"60s"', 1))
+    for service in ("ranker", "fraud-scorer"):
+        ended = shell(environ, "switch", service, *SURE)
+        assert ended.returncode == 0, ended.stderr
+    listed = shell(environ, "operations")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["SERVICE", "ml/fraud-scorer", "ml/ranker"]
+    ended = shell(environ, "operations", "--follow")
+    assert (ended.returncode, "ml/fraud-scorer, ml/ranker" in ended.stderr) == (2, True), ended.stderr
+    for service in ("ranker", "fraud-scorer"):
+        assert shell(environ, "abort", service, "--yes").returncode == 0
+    forget(world, "fraud-scorer")
