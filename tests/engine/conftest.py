@@ -15,15 +15,17 @@ from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.demo.apiserver.patches import MERGE
 from mlconsole.demo.world import Options, World
 from mlconsole.domain.history import Kind, Outcome, Record
-from mlconsole.domain.operation import begin, record_of
+from mlconsole.domain.operation import record_of
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.services import Release
 from mlconsole.engine import answers, gates
 from mlconsole.engine.audit import Journal
-from mlconsole.engine.consent import Consent, check_consent
+from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution.folder import Folder
+from mlconsole.engine.execution.process import agreed
 from mlconsole.engine.execution.runner import Runner
-from mlconsole.engine.planner import Planner
+from mlconsole.engine.gateway import Gateway
+from mlconsole.engine.planner import Planner, Wish
 
 Cluster, until = clusters.Cluster, clusters.until
 # Fixtures: the embedded API server, a real one, each of the two.
@@ -32,6 +34,11 @@ embedded, real, cluster = clusters.embedded, clusters.real, clusters.cluster
 LATER = (Phase.WATCH, Phase.KEEP, Phase.DRAIN, Phase.SMOKE)
 QUICK = Settings(defaults=ServiceSettings(verify=Verify(deadline=0.3)))
 """No model server answers here: what cannot be seen to arrive is unverified soon."""
+SHORT = Settings(defaults=ServiceSettings(verify=Verify(deadline=1.0)))
+"""The shortest that a settings file may say: what an executor in its own process takes."""
+ANY = {kind: Wish() for kind in (Kind.SWITCH, Kind.ROLLBACK, Kind.RESTART, Kind.PAUSE, Kind.DRILL)}
+ANY |= {Kind.DEPLOY: Wish("14", "registry.local/fraud:14"), Kind.SCALE: Wish(replicas=3)}
+"""What can be planned for a blue-green service as it stands, and what has to be said for it."""
 DAY = 86_400.0
 IMAGE = "registry.local/fraud-{}:{}"
 
@@ -80,10 +87,7 @@ class Desk:
 
     async def execute(self, plan, consent, report):
         """What an executor does, in this process; the record, or the error that ended it before anything changed."""
-        check_consent(plan, consent, self.clock())
-        started = begin(
-            plan, plan.target.user, self.clock(), host="desk", reason=consent.reason.strip(), waived=consent.waived
-        )
+        started = agreed(plan, consent, self.clock())
         folder = Folder(self.folder / "operations" / plan.id)
         folder.make()
         self.runner = Runner(
@@ -128,16 +132,18 @@ def move(cluster, number, kind, source, target, ago, outcome=Outcome.VERIFIED, *
 
 
 async def settle(cluster, name="fraud"):
-    """Say of the Deployments what their controller would; a real one says it itself."""
+    """Have the Deployments wish for the pods that there are, and say of them what their controller would."""
     for color in ("blue", "green"):
         path = f"{cluster.apps}/deployments/{name}-{color}"
+        found = msgspec.json.decode(await cluster.merge(path, {"spec": {"replicas": 2}}))
+        generation = found["metadata"]["generation"]
         if cluster.store is not None:
-            await cluster.merge(f"{path}/status", {"status": {"observedGeneration": 1}})
+            status = {"observedGeneration": generation, "replicas": 2, "updatedReplicas": 2}
+            await cluster.merge(f"{path}/status", {"status": status})
             continue
-        while True:
-            status = msgspec.json.decode(await cluster.connection.get(path)).get("status") or {}
-            if status.get("observedGeneration"):
-                break
+        # A real one says it itself.
+        while (found.get("status") or {}).get("observedGeneration", 0) < generation:
+            found = msgspec.json.decode(await cluster.connection.get(path))
 
 
 @pytest.fixture
@@ -174,6 +180,23 @@ def unready(desk, *pods):
     conditions = [{"type": "Ready", "status": "False"}]
     for pod in pods:
         change(desk, "pods", pod, {"status": {"phase": "Running", "conditions": conditions}}, "status")
+
+
+@pytest.fixture
+def last_moment(monkeypatch):
+    """`last_moment(plan, then)`: `then` is called when our comparison is done and the traffic's write is not sent."""
+
+    def at(plan, then):
+        once = Gateway._once
+
+        async def after_them(self, planned, write, *more):
+            if write == plan.write:
+                await then(write)
+            return await once(self, planned, write, *more)
+
+        monkeypatch.setattr(Gateway, "_once", after_them)
+
+    return at
 
 
 @contextlib.contextmanager

@@ -47,25 +47,17 @@ async def test_a_switch_and_the_way_back(place):
         await place.plan(Kind.ROLLBACK)
 
 
-async def test_a_concurrent_patch_of_the_selector_wins_and_is_not_written_over(place):
-    plan = await place.plan()
-    theirs = []
+async def test_a_concurrent_patch_of_the_selector_wins_and_is_not_written_over(place, last_moment):
+    plan, order = await place.plan(), []
 
-    def meanwhile():
-        path, body = f"{place.cluster.core}/services/fraud", {"spec": {"selector": {"color": "green", "tier": "gold"}}}
-        theirs.append(asyncio.create_task(place.cluster.merge(path, body)))
-
-    write, order = place.gateway._send, []
-
-    async def after_them(*given):
-        # The last moment there is: our comparison is done, the write not sent.
-        await theirs[0]
+    async def theirs(_):
         order.append("theirs first")
-        return await write(*given)
+        path, body = f"{place.cluster.core}/services/fraud", {"spec": {"selector": {"color": "green", "tier": "gold"}}}
+        await place.cluster.merge(path, body)
 
-    place.gateway._send = after_them
+    last_moment(plan, theirs)
     with pytest.raises(PlanError) as refused:
-        await place.carry_out(plan, at="record", then=meanwhile)
+        await place.carry_out(plan)
     assert (refused.value.exit_code, order) == (4, ["theirs first"])
     assert await place.selector() == {"app": "fraud", "color": "green", "tier": "gold"}
 
@@ -83,24 +75,17 @@ async def test_of_many_consoles_one_moves_the_traffic(place, tmp_path):
     assert (await place.selector())["color"] == "green"
 
 
-async def test_a_service_made_anew_is_refused_by_the_server_itself(place):
+async def test_a_service_made_anew_is_refused_by_the_server_itself(place, last_moment):
     plan = await place.plan()
     path = f"{place.cluster.core}/services/fraud"
-    anew = []
 
-    async def again():
+    async def again(_):
         await place.cluster.delete(path)
         await place.cluster.service("fraud", {"app": "fraud", "color": "blue"})
 
-    write = place.gateway._send
-
-    async def after_them(*given):
-        await anew[0]
-        return await write(*given)
-
-    place.gateway._send = after_them
+    last_moment(plan, again)
     with pytest.raises(PlanError, match="made anew") as refused:
-        await place.carry_out(plan, at="record", then=lambda: anew.append(asyncio.create_task(again())))
+        await place.carry_out(plan)
     assert refused.value.exit_code == 4
     assert (await place.selector())["color"] == "blue"
 

@@ -5,8 +5,8 @@ import pytest
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.plans import PlanError, Verdict
-from mlconsole.engine import answers, gateway, verify
+from mlconsole.domain.plans import FRESH_SECONDS, PlanError, Verdict
+from mlconsole.engine import answers, verify
 
 from .conftest import Cluster, Desk, change, listening, unready
 
@@ -39,7 +39,7 @@ async def test_i1_what_was_read_more_than_five_seconds_ago_is_read_again(desk):
     plan = await desk.plan()
 
     def late():
-        desk.clock.ahead += gateway.FRESH_SECONDS + 1
+        desk.clock.ahead += FRESH_SECONDS + 1
         unready(desk, "fraud-green-0", "fraud-green-1")
 
     with pytest.raises(PlanError, match="green has 0 ready"):
@@ -148,7 +148,7 @@ async def test_i3_an_answer_by_another_version_is_no_arrival(served, monkeypatch
     monkeypatch.setattr(answers, "through_service", asked)
     monkeypatch.setattr(verify, "PAUSE", 0.01)
     short = Settings(defaults=ServiceSettings(verify=Verify(deadline=1.0)))
-    served.gateway = gateway.Gateway(served.connection, short, served.journal)
+    served.settings = short
     record = await served.carry_out(plan, waived=())
     assert record.outcome is Outcome.UNVERIFIED
 
@@ -165,14 +165,21 @@ async def test_i3_the_revision_of_a_plain_deployment_is_waited_for(served):
 
 
 WRITTEN = {"/api/v1/namespaces/ml/services/fraud", "/api/v1/namespaces/ml/configmaps", "/api/v1/namespaces/ml/events"}
+LOCK = "/apis/coordination.k8s.io/v1/namespaces/ml/leases"
 
 
 async def test_i4_nothing_is_changed_but_the_selector_and_the_records(good):
     """The old colour keeps its pods: no code path scales, edits or deletes a Deployment of it."""
+
+    def generations():
+        found = (good.cluster.store.get("deployments", "ml", f"fraud-{color}") for color in ("blue", "green"))
+        return [item["metadata"]["generation"] for item in found]
+
+    before = generations()
     with listening(good) as heard:
         await good.do(Kind.ROLLBACK)
     changed = {(method, path) for method, path in heard if method != "GET" and "selfsubject" not in path}
-    assert {path.removesuffix("/mlconsole-history-fraud") for _, path in changed} == WRITTEN
+    paths = {path.removesuffix("/mlconsole-history-fraud").removesuffix("/mlconsole-fraud") for _, path in changed}
+    assert paths == WRITTEN | {LOCK}
     assert {method for method, _ in changed} <= {"PATCH", "POST", "PUT"}
-    for color in ("blue", "green"):
-        assert good.cluster.store.get("deployments", "ml", f"fraud-{color}")["metadata"]["generation"] == 1
+    assert generations() == before

@@ -1,15 +1,20 @@
 """The way back: always in reach, to what is known good, on record (I12 to I14, I17)."""
 
 import asyncio
-import contextlib
 
 import pytest
 
+from mlconsole.cluster import history
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.domain.history import KEEP, Kind, Outcome
+from mlconsole.domain.operation import Standing
+from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
-from mlconsole.engine import gates, ledger, planner
+from mlconsole.engine import gates, ledger, underway
+from mlconsole.engine.execution.performing import taking
+from mlconsole.engine.planning import grounds
+from mlconsole.engine.planning.draft import Drafting
 
 from .conftest import DAY, Desk, change, listening, move, unready
 
@@ -21,7 +26,8 @@ def patches(method, path):
 @pytest.fixture
 def hurried(monkeypatch):
     """What a rollback can do without is given up soon, so that the tests are."""
-    monkeypatch.setattr(planner, "HURRY_SECONDS", 0.2)
+    monkeypatch.setattr(grounds, "HURRY_SECONDS", 0.2)
+    monkeypatch.setattr(taking, "HURRY", 0.2)
     monkeypatch.setattr(ledger, "ROLLBACK_SECONDS", 0.2)
     monkeypatch.setattr(ledger, "CLOSE_SECONDS", 0.2)
     monkeypatch.setattr(gates, "INFORM_SECONDS", 0.2)
@@ -56,7 +62,7 @@ async def test_i12_a_webhook_that_knows_no_dry_run_blocks_a_switch_and_no_rollba
     async def answer(*_):
         return said
 
-    monkeypatch.setattr(good.planner, "_dry_run", answer)
+    monkeypatch.setattr(Drafting, "_dry_run", answer)
     with pytest.raises(PlanError, match="does not support dry run"):
         await good.carry_out(await good.plan(Kind.SWITCH))
     plan = await good.plan(Kind.ROLLBACK)
@@ -164,7 +170,7 @@ async def test_i17_the_intent_is_on_record_before_the_first_change(desk):
 
     desk.cluster.faults.add(Failure(note))
     await desk.carry_out(plan, reason="p95 doubled")
-    assert seen == [(True, [plan.id])]
+    assert seen[0] == (True, [plan.id])
     (record,) = await desk.records()
     assert (record.user, record.reason, record.plan_hash) == ("admin", "p95 doubled", plan.hash)
     assert (record.from_color, record.to_color, record.context) == ("blue", "green", "demo")
@@ -191,20 +197,18 @@ async def test_i17_without_a_record_no_switch_and_a_loud_rollback(good, hurried,
     assert any("WARNING" in step.words for step in forward.steps if step.step == "record")
 
 
-async def test_i17_interrupted_after_the_write_is_on_record_as_unverified(desk, tmp_path):
+async def test_i17_interrupted_after_the_write_is_left_open_to_be_taken_up(desk, tmp_path):
+    """Its executor is told to end while it looks for the traffic: nothing is decided, and that is on record."""
     patient = Desk(desk.cluster, tmp_path, Settings(defaults=ServiceSettings(verify=Verify(deadline=60.0))))
-    written = asyncio.Event()
     plan = await patient.plan()
-    operation = asyncio.create_task(patient.carry_out(plan, at="verify", then=written.set))
-    await asyncio.wait_for(written.wait(), 10)
-    operation.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await operation
-    (record,) = await patient.records()
-    assert (record.outcome, record.message) == (
-        Outcome.UNVERIFIED,
-        "applied; the console ended before the traffic was seen there",
-    )
+    record = await patient.carry_out(plan, at="verify", then=lambda: patient.runner.stop())
+    assert (record.outcome, record.message) == (Outcome.OPEN, "its executor was told to end")
+    assert [(item.id, item.outcome) for item in await desk.records()] == [(plan.id, Outcome.OPEN)]
+    past = await history.read(desk.connection, "ml", "fraud")
+    assert (past.operation.phase, past.operation.halted) == (Phase.VERIFY, record.message)
+    found = await underway.read(desk.connection, patient.settings, "ml", "fraud")
+    assert (found.alive, found.standing) == (False, Standing.UNVERIFIED)
+    assert found.verbs == ("resume", "abort", "abandon")
 
 
 async def test_i17_a_history_that_a_newer_console_wrote_to_is_kept(desk):

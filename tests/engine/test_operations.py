@@ -4,11 +4,13 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
+from mlconsole.config import Cluster as Place
 from mlconsole.engine import protocol
 from mlconsole.engine.operations import Operations
 
-from .conftest import change
+from .conftest import SHORT, change
 
 
 class Screen:
@@ -16,7 +18,9 @@ class Screen:
 
     def __init__(self, desk):
         self.heard = []
-        self.operations = Operations(lambda: SimpleNamespace(planner=desk.planner, gateway=desk.gateway), self._publish)
+        place = SimpleNamespace(planner=desk.planner, connection=desk.connection, settled=lambda settings: settings)
+        settings = replace(SHORT, cluster=Place(kubeconfig=desk.cluster.kubeconfig, namespace="ml"))
+        self.operations = Operations(settings, lambda: place, self._publish)
         self.service = f"{desk.cluster.namespace}/fraud"
 
     async def _publish(self, message):
@@ -32,8 +36,11 @@ class Screen:
 
 
 @pytest.fixture
-def screen(good):
-    return Screen(good)
+def screen(good, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    one = Screen(good)
+    yield one
+    one.operations.close()
 
 
 async def test_a_plan_discarded_while_it_is_made_is_neither_shown_nor_kept(screen):

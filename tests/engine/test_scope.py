@@ -11,13 +11,12 @@ from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import Cluster as Place
 from mlconsole.domain.sources import Condition
 from mlconsole.engine import scope as module
-from mlconsole.engine.audit import Journal
 from mlconsole.engine.scope import Scope
 
 from .conftest import QUICK, clusters
 
 
-async def test_after_a_good_connection_it_is_soon_tried_again(desk, tmp_path, monkeypatch):
+async def test_after_a_good_connection_it_is_soon_tried_again(desk, monkeypatch):
     pauses, opened = [], []
     good = Connection.open.__func__
     reading = ClusterCache.run
@@ -45,7 +44,7 @@ async def test_after_a_good_connection_it_is_soon_tried_again(desk, tmp_path, mo
     monkeypatch.setattr(Connection, "open", classmethod(connect))
     monkeypatch.setattr(ClusterCache, "run", read_and_break)
     settings = replace(QUICK, cluster=Place(kubeconfig=desk.cluster.kubeconfig, namespace="ml"))
-    scope = Scope(settings, None, "ml", Journal(tmp_path / "audit.jsonl"), lambda _: (), lambda: None)
+    scope = Scope(settings, None, "ml", lambda _: (), lambda: None)
     life = asyncio.create_task(scope.run())
     await clusters.until(lambda: len(pauses) >= 6)
     life.cancel()

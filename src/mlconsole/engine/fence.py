@@ -68,12 +68,13 @@ def _marks(plan: Plan, fence: Fence) -> dict[str, str]:
 
 
 def claim(plan: Plan, seen: Fresh, fence: Fence) -> Write:
-    """The write that sets the token on the Service, for an operation that begins elsewhere."""
-    there = seen.raw.get(("services", plan.service)) or {}
-    annotations = (there.get("metadata") or {}).get("annotations")
+    """The write that sets the token on the Service, for an operation that begins elsewhere.
+
+    What else `fenced` puts before it makes the place for the token, and tests the one before.
+    """
     uid = {"op": "test", "path": "/metadata/uid", "value": seen.uid_of("services", plan.service)}
-    found = (annotations or {}).get(FENCE)
-    return Write("services", plan.target.namespace, plan.service, (uid, *_steps(annotations, found, plan, fence)))
+    token = {"op": "add", "path": f"/metadata/annotations/{escape_pointer(FENCE)}", "value": str(fence.token)}
+    return Write("services", plan.target.namespace, plan.service, (uid, token))
 
 
 def unmark(plan: Plan, seen: Fresh) -> Write | None:

@@ -40,6 +40,10 @@ class Operations:
         self._plans: dict[int, tuple[Plan, Scope]] = {}
         self._executors: dict[int, Executor] = {}
         """Those that wait for a word."""
+        self._starting: set[int] = set()
+        """Requests whose executor is being started, and still wanted."""
+        self._confirmed: set[int] = set()
+        """Those whose executor is at work and followed."""
 
     def close(self) -> None:
         """Dismiss the executors that still wait."""
@@ -53,7 +57,8 @@ class Operations:
             words = "there is no connection to the cluster"
             await self._refuse(intent.request, intent.service, PlanError(words, "c changes the context", 5))
             return
-        self._executors[intent.request] = await asyncio.to_thread(Executor, self._at(scope))
+        if not await self._start(intent.request, scope):
+            return
         namespace, _, name = intent.service.partition("/")
         try:
             wish = Wish(intent.version, intent.image, intent.replicas, intent.go_on)
@@ -67,6 +72,17 @@ class Operations:
             self._plans[intent.request] = (plan, scope)
             await self._publish(protocol.Planned(intent.request, plan, plan.hash))
 
+    async def _start(self, request: int, scope: Scope) -> bool:
+        """Start an executor for a plan; whether the plan is still wanted by then."""
+        self._starting.add(request)
+        executor = await asyncio.to_thread(Executor, self._at(scope))
+        if request not in self._starting:
+            executor.dismiss()
+            return False
+        self._starting.discard(request)
+        self._executors[request] = executor
+        return True
+
     def _at(self, scope: Scope) -> Settings:
         """The settings for an executor: it goes where the scope looks, whatever the console looks at later."""
         return scope.settled(self._settings)
@@ -76,6 +92,7 @@ class Operations:
         self._forget(intent.request)
 
     def _forget(self, request: int) -> None:
+        self._starting.discard(request)
         self._plans.pop(request, None)
         executor = self._executors.pop(request, None)
         if executor is not None:
@@ -83,9 +100,12 @@ class Operations:
 
     async def confirm(self, intent: protocol.Confirm) -> None:
         """Have the plan that was shown carried out, in the scope that it was made for (I8)."""
-        plan, _ = self._plans.get(intent.request, (None, None))
+        if intent.request in self._confirmed:
+            return
+        plan, scope = self._plans.get(intent.request, (None, None))
         executor = self._executors.get(intent.request)
-        if plan is None or executor is None:
+        if plan is None or executor is None or scope is not self._scope():
+            self._forget(intent.request)
             await self._refuse(intent.request, "", PlanError("that plan is no longer here", "plan again", 4))
             return
         service = f"{plan.target.namespace}/{plan.service}"
@@ -99,7 +119,11 @@ class Operations:
             return
         # Handed on: what comes next is another plan (I6).
         del self._plans[intent.request], self._executors[intent.request]
-        await self.attach(intent.request, service, folder, executor)
+        self._confirmed.add(intent.request)
+        try:
+            await self.attach(intent.request, service, folder, executor)
+        finally:
+            self._confirmed.discard(intent.request)
 
     async def ask(self, intent: protocol.Ask) -> None:
         """Leave a request for an executor at work; have another one take up what was interrupted."""
@@ -111,6 +135,7 @@ class Operations:
             return
         try:
             under = await self._under_way(connection, intent.service)
+            underway.assert_allowed(connection, self._settings, under)
             by = scope.user or connection.identity.user
             if under.alive:
                 await underway.ask(connection, under, Verb(intent.verb), by, intent.reason)
@@ -161,7 +186,7 @@ class Operations:
                 if entry.ended and entry.exit_code and not told:
                     refused = protocol.Refused(request, service, entry.words, entry.hint, entry.exit_code)
                     await self._publish(refused)
-                elif not entry.ended:
+                else:
                     told = told or entry.outcome is not None
                     await self._publish(_progress(request, service, entry))
             if last is None or not last.ended:
@@ -174,4 +199,4 @@ class Operations:
 
 
 def _progress(request: int, service: str, entry: Entry) -> protocol.Progress:
-    return protocol.Progress(request, service, entry.step, entry.words, entry.at, entry.outcome)
+    return protocol.Progress(request, service, entry.step, entry.words, entry.at, entry.outcome, entry.ended)

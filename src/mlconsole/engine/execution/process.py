@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from mlconsole.cluster.errors import redact
 from mlconsole.config import Settings
 from mlconsole.domain.operation import Operation, begin
 from mlconsole.domain.plans import Plan
@@ -74,17 +75,21 @@ class Executor:
 
 def begin_with(plan: Plan, consent: Consent, executor: Executor, now: float, terminal: str = "") -> Folder:
     """Let an executor begin the operation of a plan. Raises PlanError where the consent is not enough, OSError."""
+    return executor.begin(agreed(plan, consent, now, terminal))
+
+
+def agreed(plan: Plan, consent: Consent, now: float, terminal: str = "") -> Operation:
+    """The operation of a plan that a person agreed to. Raises PlanError where the consent is not enough."""
     check_consent(plan, consent, now)
-    operation = begin(
+    return begin(
         plan,
         plan.target.user,
         now,
         host=socket.gethostname(),
         terminal=terminal,
-        reason=consent.reason.strip(),
+        reason=redact(consent.reason),
         waived=consent.waived,
     )
-    return executor.begin(operation)
 
 
 async def follow(folder: Folder, executor: Executor | None = None) -> AsyncIterator[Entry]:

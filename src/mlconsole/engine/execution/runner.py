@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import ClusterError
+from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.config import Settings
 from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import (
@@ -31,6 +31,7 @@ from mlconsole.domain.operation import (
 )
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.text import visible
 from mlconsole.engine.answering import describe
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.execution.context import Context
@@ -88,7 +89,7 @@ class Runner:
         may not have come to write down."""
         plan = operation.plan
         holder = f"{operation.by}@{operation.host}/{plan.id}"
-        lock = Lock(connection, operation, holder, self._requests.put_nowait)
+        lock = Lock(connection, operation, holder, self.ask)
         ledger = Ledger(connection, journal, clock)
         self.context = Context(
             connection,
@@ -146,8 +147,9 @@ class Runner:
         await self.context.close()
 
     def ask(self, request: Request) -> None:
-        """Hand a request to it."""
-        self._requests.put_nowait(request)
+        """Hand a request to it. Its words are somebody's, and go on record (I27, I28)."""
+        said = replace(request, by=visible(request.by), reason=redact(request.reason))
+        self._requests.put_nowait(said)
 
     def stop(self) -> None:
         """End at the next safe point: what is under way is settled, the operation stays, to be taken up again."""
