@@ -82,3 +82,20 @@ def test_expected_seconds_is_measured_where_it_can_be():
         for i, took in enumerate((1.0, 2.0, 9.0))
     ]
     assert expected_seconds(done, 0.1) == 2.0
+
+
+def test_a_release_that_nothing_runs_any_more_is_a_cold_way_back():
+    newer = Release("m", "14", image="m:14")
+    revisions = (Revision(3, "m-blue-3", newer, 300.0), Revision(2, "m-blue-2", V12, 1.0))
+    subject = with_colors(blue=replace(BLUE, release=newer, revisions=revisions))
+
+    def read(subject, kept=()):
+        return read_meter(subject, [GOOD], [], allowed=True, round_trip=0.1, keep_warm=0.0, kept=kept)
+
+    found = read(subject)
+    assert (found.health, found.release) == (Health.WARN, V12)
+    assert "is cold" in found.words
+    assert "older ReplicaSet of blue" in found.words
+    alone = replace(SERVICE, colors=(GREEN,))
+    assert read(alone).health is Health.BAD
+    assert "the history keeps" in read(alone, [V12]).words

@@ -57,12 +57,14 @@ def read_meter(
     allowed: bool | None,
     round_trip: float,
     keep_warm: float,
+    kept: Sequence[Release] = (),
 ) -> RollbackMeter:
     """Read the meter of a service. `goods` are the known good releases, the last that had the traffic first.
 
-    `keep_warm` is the retention after traffic left, seconds; 0 for no limit.
+    `keep_warm` is the retention after traffic left, seconds; 0 for no limit. `kept` are the releases whose template
+    the history holds.
     """
-    return _drilled(_read(service, goods, records, allowed, round_trip, keep_warm), records)
+    return _drilled(_read(service, goods, records, allowed, round_trip, keep_warm, kept), records)
 
 
 def _drilled(meter: RollbackMeter, records: Sequence[Record]) -> RollbackMeter:
@@ -82,17 +84,21 @@ def _read(
     allowed: bool | None,
     round_trip: float,
     keep_warm: float,
+    kept: Sequence[Release],
 ) -> RollbackMeter:
     seconds = expected_seconds(records, round_trip)
     if service.shape is Shape.PLAIN:
         return _plain(service, goods, records, allowed, seconds)
     idle = service.idle_color
+    cold = _cold(service, goods, kept, allowed)
+    if idle is None and cold is not None:
+        return cold
     if idle is None:
         why = "nothing was deployed beside it yet" if len(service.colors) == 1 else "there is no single idle colour"
         return RollbackMeter(Health.BAD, f"no way back: {why}", allowed=allowed)
     found = place_of(service, goods)
     if found is None:
-        return _nowhere(idle, goods, records, allowed)
+        return cold or _nowhere(idle, goods, records, allowed)
     good, place = found
     left_at = good.left_at
     return _warm(
@@ -109,6 +115,31 @@ def _read(
             expected_seconds=seconds,
         )
     )
+
+
+def _cold(
+    service: ModelService, goods: Sequence[Good], kept: Sequence[Release], allowed: bool | None
+) -> RollbackMeter | None:
+    """The way back to a release that nothing runs any more, if there is what to make it of (I15)."""
+    colors = sorted(service.colors, key=lambda color: color.name == service.live)
+    for good in goods:
+        label, of = good.release.label, ""
+        for color in colors:
+            if any(item.release.same_as(good.release) for item in color.revisions[1:]):
+                of = f"from an older ReplicaSet of {color.name}"
+                break
+        if not of and any(item.same_as(good.release) for item in kept):
+            of = "from the template that the history keeps"
+        if of:
+            words = f"rollback to {label} is cold: it is brought up first, {of}"
+            return _allowed(RollbackMeter(Health.WARN, words, "", good.release, good.verified_at, allowed=allowed))
+    return None
+
+
+def _allowed(meter: RollbackMeter) -> RollbackMeter:
+    if meter.allowed is False:
+        return replace(meter, health=Health.BAD, words=f"{meter.words}; you may not do it")
+    return meter
 
 
 def _nowhere(idle: Color, goods: Sequence[Good], records: Sequence[Record], allowed: bool | None) -> RollbackMeter:
@@ -128,7 +159,7 @@ def _nowhere(idle: Color, goods: Sequence[Good], records: Sequence[Record], allo
 
 def _warm(meter: RollbackMeter) -> RollbackMeter:
     if meter.allowed is False:
-        return replace(meter, health=Health.BAD, words=f"{meter.words}; you may not do it")
+        return _allowed(meter)
     if meter.ready == 0:
         how = "none of its pods is ready" if meter.wish else "a rollback scales it up first"
         words = f"{meter.color} {meter.release.label} is cold: 0/{meter.wish} ready; {how}"

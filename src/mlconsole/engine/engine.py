@@ -85,7 +85,7 @@ class Engine:
         self._detail_at = float("-inf")
         self._detail_due = True
         self._sources_at = float("-inf")
-        self._overview = Overview()
+        self._overview = Overview(self._settings)
         self._operations_due, self._any_under_way, self._operations_at = True, False, float("-inf")
 
     # ---- life
@@ -371,6 +371,7 @@ class Engine:
                 allowed=allowed,
                 round_trip=scope.round_trip,
                 now=time.time(),
+                kept=view.kept_of(stored.data if stored else None),
             )
         )
         yield from self._telemetry(service, records)

@@ -18,7 +18,7 @@ from mlconsole.cluster.discovery import Hints, describe, is_candidate
 from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import Settings
-from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Operation, Verb
 from mlconsole.domain.plans import Plan, PlanError
 from mlconsole.domain.services import ModelService
@@ -102,12 +102,12 @@ class Session:
         settings = self._settings.service(namespace, name)
         async with asyncio.timeout(READ_SECONDS):
             read = await fresh.read(self.connection, namespace, name, hints_of(settings))
-            records, problem = await self._history(namespace, name)
+            past, problem = await self._history(namespace, name)
         return view.detail(
             read.service,
             self._glances(read.service.key),
             settings,
-            records,
+            past.records,
             model=None,
             registry_problem="not asked",
             history_problem=problem,
@@ -115,6 +115,7 @@ class Session:
             allowed=None,
             round_trip=0.05,
             now=time.time(),
+            kept=view.kept_of(past.rest),
         )
 
     async def plan(self, kind: Kind, service: str, to_color: str = "", revision: int = 0, wish: Wish = NO_WISH) -> Plan:
@@ -226,12 +227,12 @@ class Session:
         async with asyncio.timeout(READ_SECONDS):
             return await history.read(self.connection, *self.key(service))
 
-    async def _history(self, namespace: str, name: str) -> tuple[tuple[Record, ...], str]:
+    async def _history(self, namespace: str, name: str) -> tuple[history.Past, str]:
         try:
             past = await history.read(self.connection, namespace, name)
         except ClusterError as error:
-            return (), str(error)
-        return past.records, "; ".join(past.complaints)
+            return history.Past(), str(error)
+        return past, "; ".join(past.complaints)
 
 
 def _exit_code(entry: Entry, operation: Operation | None) -> int:
@@ -240,7 +241,7 @@ def _exit_code(entry: Entry, operation: Operation | None) -> int:
         return entry.exit_code
     if entry.outcome is Outcome.OVERTAKEN:
         return 4
-    refused = any(gate.stops and gate.name not in operation.waived for gate in operation.gates)
+    refused = any(gate.stops and f"{gate.name} {gate.verdict}" in operation.why for gate in operation.gates)
     return 6 if refused and entry.outcome is Outcome.FAILED else 1
 
 

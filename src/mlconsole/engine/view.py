@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from mlconsole.cluster import objects
+from mlconsole.cluster.history import TEMPLATES
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import ServiceSettings
 from mlconsole.domain import health
 from mlconsole.domain.chain import serving_chain
-from mlconsole.domain.history import Record, decode, known_good
+from mlconsole.domain.history import KEEP, Record, decode, decode_templates, known_good
 from mlconsole.domain.meter import moves, read_meter
 from mlconsole.domain.registry import RegisteredModel
-from mlconsole.domain.services import ModelService
+from mlconsole.domain.services import ModelService, Release
 from mlconsole.domain.split import split
 from mlconsole.domain.telemetry import Glance, Mark
 from mlconsole.domain.text import visible
 from mlconsole.engine.protocol import Detail, EventLine, FleetRow
 
 EVENTS_SHOWN = 40
-HISTORY_SHOWN = 20
+HISTORY_SHOWN = KEEP
 
 
 def limits_of(settings: ServiceSettings) -> health.Thresholds:
@@ -60,6 +61,7 @@ def detail(
     allowed: bool | None,
     round_trip: float,
     now: float,
+    kept: Sequence[Release] = (),
 ) -> Detail:
     """Everything about one service."""
     state, headline = health.judge(service, glance_of(glances, service.live), limits_of(settings))
@@ -71,7 +73,13 @@ def detail(
         headline=headline,
         chain=serving_chain(service, live, model, registry_problem),
         meter=read_meter(
-            service, goods, records, allowed=allowed, round_trip=round_trip, keep_warm=settings.keep_warm or 0.0
+            service,
+            goods,
+            records,
+            allowed=allowed,
+            round_trip=round_trip,
+            keep_warm=settings.keep_warm or 0.0,
+            kept=kept,
         ),
         glances=tuple(glances),
         history=tuple(reversed(records[-HISTORY_SHOWN:])),
@@ -87,6 +95,11 @@ def records_of(config_map: objects.ConfigMap | None) -> tuple[tuple[Record, ...]
         return (), ""
     records, complaints = decode((config_map.data or {}).get("records", ""))
     return tuple(records), "; ".join(complaints)
+
+
+def kept_of(data: Mapping[str, str] | None) -> tuple[Release, ...]:
+    """The releases whose template a history's ConfigMap holds."""
+    return tuple(item.release for item in decode_templates((data or {}).get(TEMPLATES, "")).values())
 
 
 def events_of(service: ModelService, inventory: Inventory) -> tuple[EventLine, ...]:

@@ -50,9 +50,10 @@ async def test_the_second_colour_may_come_later(cluster, mirror):
     key = f"{cluster.namespace}/fraud"
     await until(lambda: key in cache.services and cache.services[key].shape is Shape.MALFORMED)
     await cluster.deployment("fraud-blue", {"app": "fraud", "version": "blue"})
-    await until(lambda: cache.services[key].shape is Shape.PLAIN)
-    await cluster.deployment("fraud-green", {"app": "fraud", "version": "green"})
     await until(lambda: cache.services[key].shape is Shape.BLUE_GREEN)
+    assert [color.name for color in cache.services[key].colors] == ["blue"]
+    await cluster.deployment("fraud-green", {"app": "fraud", "version": "green"})
+    await until(lambda: len(cache.services[key].colors) == 2)
     await cluster.merge(f"{cluster.core}/services/fraud", {"spec": {"selector": {"version": None}}})
     await until(lambda: cache.services[key].shape is Shape.BOTH)
 

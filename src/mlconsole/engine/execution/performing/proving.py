@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from mlconsole.domain.history import Kind
 from mlconsole.domain.operation import Event, Expired, Failed, Operation, Passed
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Gate, PlanError, needed
+from mlconsole.domain.plans import Gate, PlanError, Verdict, needed
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.engine import bringup
 from mlconsole.engine.analysis import Analyst
@@ -57,16 +57,15 @@ async def smoke(context: Context, op: Operation) -> Event:
         return await rehearse(context, op)
     service, target = await _target(context, op)
     settings, release = context.service_settings(op), op.plan.to_release
+    # The way back does not wait for a registry (I12).
+    registry = None if op.plan.backward else context.settings.registry.tracking_uri
     payloads = await payloads_for(
-        context.offload,
-        settings,
-        context.settings.registry.tracking_uri,
-        release.model,
-        release.version,
-        settings.smoke.requests,
+        context.offload, settings, registry, release.model, release.version, settings.smoke.requests
     )
     gate = await ask_all(context.connection, service, target, settings, payloads, _say(context, Phase.SMOKE))
-    if not payloads.rows:
+    if op.plan.backward:
+        gate = replace(gate, blocks=gate.verdict is Verdict.FAIL)
+    elif not payloads.rows:
         # Who has no payload has not asked for a smoke test, unless the rules of the place do; it is told all the same.
         environment = context.settings.environment(op.plan.target.context, op.plan.target.namespace)
         gate = replace(gate, blocks=not may_waive(environment, op.plan.kind, gate.name))
