@@ -11,6 +11,7 @@ from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import Cluster as Place
 from mlconsole.domain.sources import Condition
 from mlconsole.engine import scope as module
+from mlconsole.engine.offload import Offload
 from mlconsole.engine.scope import Scope
 
 from .conftest import QUICK, clusters
@@ -44,7 +45,7 @@ async def test_after_a_good_connection_it_is_soon_tried_again(desk, monkeypatch)
     monkeypatch.setattr(Connection, "open", classmethod(connect))
     monkeypatch.setattr(ClusterCache, "run", read_and_break)
     settings = replace(QUICK, cluster=Place(kubeconfig=desk.cluster.kubeconfig, namespace="ml"))
-    scope = Scope(settings, None, "ml", lambda _: (), lambda: None)
+    scope = Scope(settings, None, "ml", lambda _: (), Offload(), lambda: None)
     life = asyncio.create_task(scope.run())
     await clusters.until(lambda: len(pauses) >= 6)
     life.cancel()

@@ -32,10 +32,11 @@ class Feeds:
         self._home = ""
         """The context that the console was started with, once it is known."""
         self._touched: set[str] = set()
-        self._offload = Offload()
-        self._registry = RegistryFeed(settings.registry, self._offload, wake)
-        self._metrics = MetricsFeed(settings, self._offload, self._fetch, self._figures_changed)
-        self._docker = DockerFeed(settings.docker, self._offload, wake)
+        self.offload = Offload()
+        """The workers, for whoever else asks the sources something."""
+        self._registry = RegistryFeed(settings.registry, self.offload, wake)
+        self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed)
+        self._docker = DockerFeed(settings.docker, self.offload, wake)
 
     def start(self) -> None:
         """Begin to read."""
@@ -48,7 +49,7 @@ class Feeds:
         await self._registry.stop()
         await self._metrics.stop()
         await self._docker.stop()
-        await self._offload.close()
+        await self.offload.close()
 
     def states(self) -> tuple[SourceState, ...]:
         """The state of every source beside the cluster."""

@@ -63,7 +63,7 @@ async def _example(offload: Offload, uri: str | None, model: str, version: str, 
     if not model or not version:
         return Example(problem="the release names no model and version of the registry")
     try:
-        return await offload.lane("registry").run(read_example, uri, model, version, n, timeout=REGISTRY_SECONDS)
+        return await offload.lane("mlflow").run(read_example, uri, model, version, n, timeout=REGISTRY_SECONDS)
     except (RegistryError, WorkerError, TimeoutError) as error:
         return Example(problem=visible(str(error), 300))
 

@@ -76,7 +76,7 @@ async def _version(
         why, hint = what, "set MLFLOW_TRACKING_URI" if not registry else "set model under [services] in mlconsole.toml"
     else:
         try:
-            found = await offload.lane("registry").run(find, registry, model, wanted, timeout=SECONDS)
+            found = await offload.lane("mlflow").run(find, registry, model, wanted, timeout=SECONDS)
         except RegistryError as error:
             why, hint = error.message, error.hint
         except (WorkerError, TimeoutError) as error:

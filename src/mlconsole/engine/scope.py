@@ -24,6 +24,7 @@ from mlconsole.config import Settings
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.text import visible
 from mlconsole.engine.hints import hints_of
+from mlconsole.engine.offload import Offload
 from mlconsole.engine.planner import Glances, Planner
 
 LONGEST_PAUSE = 30.0
@@ -39,12 +40,14 @@ class Scope:
         context: str | None,
         namespace: str | None,
         glances: Glances,
+        offload: Offload,
         changed: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._context = context
         self._namespace = namespace
         self._glances = glances
+        self._offload = offload
         self._changed = changed
         self._retry = asyncio.Event()
         self._state = SourceState("k8s", Condition.STARTING, since=time.time())
@@ -97,7 +100,7 @@ class Scope:
         self.connection = await Connection.open(
             context=self._context, namespace=self._namespace, kubeconfig=cluster.kubeconfig
         )
-        self.planner = Planner(self.connection, self._settings, self._glances)
+        self.planner = Planner(self.connection, self._settings, self._glances, offload=self._offload)
         self._changed()
 
     async def _read(self) -> None:

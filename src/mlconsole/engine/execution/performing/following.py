@@ -23,7 +23,7 @@ async def alias(context: Context, op: Operation) -> Event:
     if not uri or not release.model or not release.version:
         why = "no registry is configured" if not uri else "the release names no model and version"
         return Failed(f"SPLIT: @{name} stays where it is: {why}")
-    lane = context.offload.lane("registry")
+    lane = context.offload.lane("mlflow")
     try:
         seen = (await lane.run(read_aliases, uri, release.model, timeout=SECONDS)).get(name, "")
         words = await lane.run(move_alias, uri, release.model, name, seen, release.version, timeout=SECONDS)
