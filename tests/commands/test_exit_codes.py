@@ -122,6 +122,16 @@ async def test_3_no_right(run, guarded, fraud):
     assert "patch services" in ended.json["error"]
 
 
+async def test_3_a_rule_of_the_place_with_where_it_is_written(run, fraud, home):
+    (home / "mlconsole.toml").write_text(ALONE + '[environments.any.freeze.always]\nreason = "stocktaking"\n')
+    ended = await run("switch", "fraud", *SURE, "--output", "json")
+    assert (ended.code, live(fraud)) == (3, "blue"), ended.err
+    assert "stocktaking" in ended.json["error"]
+    assert "mlconsole.toml:" in ended.json["error"]
+    ended = await run("rollback", "fraud", "--yes", "--reason", "green was good")
+    assert live(fraud) == "green", "a freeze never stops the way back"
+
+
 async def test_4_changed_meanwhile(run, fraud, desk, monkeypatch):
     as_it_is = Session.execute
 

@@ -284,7 +284,7 @@ def test_a_gate_fails_while_it_is_watched_and_somebody_answers(ranker, elsewhere
     before = colors(environ, "ranker")["live"]
     with start(environ, "switch", "ranker", "--wait", *SURE) as switching:
         found = until_phase(elsewhere, "ranker", "ask")
-        assert found["can"] == ["abort", "keep"]
+        assert {"abort", "keep"} <= set(found["can"])
         text = shell(elsewhere, "operations", "ranker").stdout
         assert "it asks" in text
         assert "slow" in text
