@@ -256,7 +256,7 @@ def a_plan(**changes):
         from_release=GREEN.release,
         to_release=BLUE.release,
         base={},
-        write=Write("services", "ml", "fraud", ()),
+        writes=(Write("services", "ml", "fraud", ()),),
         diffs=(Diff("Service ml/fraud", "spec.selector[color]", "green", "blue"),),
         gates=(Gate("capacity", Verdict.FAIL, "1 ready", "3 or more", "pods of fraud-blue"),),
         rights=(Right("patch", "services", "fraud", False),),
@@ -371,7 +371,7 @@ def test_runs_show_the_jobs_of_what_did_not_go_well():
 
 def test_an_operation_on_record_tells_all_of_it():
     record = Record(
-        "1", Kind.ROLLBACK, "fraud", "ml", NOW, "ann", "bastion", "prod-eu", "abc123", "p95 doubled", "green", "blue",
+        "1", Kind.ROLLBACK, "fraud", "ml", NOW, "ann", "bastion", "pts/3", "prod-eu", "abc123", "p95 doubled", "green", "blue",
         GREEN.release, BLUE.release, Outcome.VERIFIED, NOW + 2, NOW + 1.5, "3 answers", waived=("errors",),
     )  # fmt: skip
     found = text(audit.details(record, 80))

@@ -14,10 +14,13 @@ from mlconsole.cluster import objects
 from mlconsole.cluster.history import OPERATION
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.cluster.leases import Expiry, Held, name_of
+from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.history import config_map_name
 from mlconsole.domain.operation import Operation, Seen, Standing, standing, ways
+from mlconsole.domain.phases import Phase
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
+from mlconsole.engine.execution.performing.waiting import APPROVAL_SECONDS, ASK_SECONDS
 from mlconsole.engine.protocol import OperationLine, Operations
 from mlconsole.engine.underway import ABANDON, ABORT, RESUME, folder_of
 
@@ -25,7 +28,8 @@ from mlconsole.engine.underway import ABANDON, ABORT, RESUME, folder_of
 class Overview:
     """Keeps what it has decoded, and since when each lock was seen as it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._decoded: dict[str, tuple[str, Operation | None]] = {}
         """By the ConfigMap's key: its version, and what stands in it."""
         self._expiries: dict[str, Expiry] = {}
@@ -63,10 +67,27 @@ class Overview:
         alive = here or (ours and not operation.halted)
         holder = visible(held.holder, 120) if held is not None and left > 0 else ""
         if alive:
-            return OperationLine(operation, True, holder, here, verbs=tuple(ways(operation)))
+            settings = self._settings.service(operation.plan.target.namespace, operation.plan.service)
+            until = deadline(operation, settings)
+            return OperationLine(operation, True, holder, here, verbs=tuple(ways(operation)), until=until)
         state = standing(operation, _seen(operation, service))
         verbs = (ABANDON,) if state is Standing.OVERTAKEN else (RESUME, ABORT, ABANDON)
         return OperationLine(operation, False, holder, here, state, verbs)
+
+
+def deadline(op: Operation, settings: ServiceSettings) -> float:
+    """When the time of an operation's phase is over; 0 for a phase that does not wait for a time to pass.
+
+    By this console's settings: the executor has its own, which are the same file's on a well-kept bastion.
+    """
+    ends = {
+        Phase.APPROVAL: op.phase_at + APPROVAL_SECONDS,
+        Phase.WATCH: op.arrived_at + settings.watch_window,
+        Phase.KEEP: op.phase_at + settings.watch.keep_within,
+        Phase.ASK: op.phase_at + ASK_SECONDS,
+        Phase.DRAIN: op.phase_at + settings.watch.drain,
+    }
+    return ends.get(op.phase, 0.0)
 
 
 def _held(lease: objects.Lease) -> Held:

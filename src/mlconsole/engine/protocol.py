@@ -166,10 +166,12 @@ class Progress(Struct, frozen=True, tag=True):
     request: int
     service: str
     step: str
-    """`check`, `record`, `write`, `verify`, `done`."""
+    """A phase (`domain.phases`), or `check`, `write`, `ask`, `done`, `end`."""
     words: str
     at: float
     outcome: Outcome | None = None
+    over: bool = False
+    """Whether its executor says nothing more: after an outcome it may still watch, and wait for a word."""
 
 
 class OperationLine(Struct, frozen=True):
@@ -185,6 +187,8 @@ class OperationLine(Struct, frozen=True):
     """What an interrupted one has come to."""
     verbs: tuple[str, ...] = ()
     """What can be asked of it: `abort`, `keep`, `approve`; of an interrupted one `resume`, `abort`, `abandon`."""
+    until: float = 0.0
+    """When the time of its phase is over: of its watch window, of the wait for a word; 0 where that has none."""
 
 
 class Operations(Struct, frozen=True, tag=True):
@@ -259,13 +263,13 @@ class ChangePlace(Struct, frozen=True, tag=True):
 
 
 class MakePlan(Struct, frozen=True, tag=True):
-    """Plan a switch or a rollback; answered by `Planned` or `Refused` with the same `request`."""
+    """Plan an operation (`domain.history.Kind`); answered by `Planned` or `Refused` with the same `request`."""
 
     request: int
     kind: str
     service: str
     to_color: str = ""
-    """Empty: the idle one for a switch, the last known good for a rollback."""
+    """Empty: the idle one for a switch or a deploy, the last known good for a rollback."""
     revision: int = 0
     """For a plain service's rollback."""
     version: str = ""

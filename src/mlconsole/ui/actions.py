@@ -1,106 +1,25 @@
-"""What the keys do: each key of `keys.KEYS` has its `action_...` here or in `app`, and its page in `screens`."""
+"""What the keys do: each key of `keys` has its `action_...` here, in `operating` or in `app`, its page in `screens`."""
 
 from __future__ import annotations
 
-import itertools
-import time
 from typing import Any
 
-from textual.app import App
-
-from mlconsole.domain.services import Health, ModelService, Shape
 from mlconsole.engine import protocol
-from mlconsole.ui.known import Known
+from mlconsole.ui.operating import Operating
 from mlconsole.ui.panes.latency import LatencyPane
-from mlconsole.ui.render import deployment
-from mlconsole.ui.screens.main import MainScreen
 from mlconsole.ui.widgets.table import Table
 
 
-class Actions(App[int]):
-    """The actions of the console, on what is known and what it can send."""
+class Actions(Operating):
+    """The other actions of the console: to look, to move, to go elsewhere."""
 
     def __init__(self, driver_class: Any = None) -> None:
         super().__init__(driver_class=driver_class)
-        self.known = Known()
-        self._requests = itertools.count(1)
         self._place: protocol.ChangePlace | None = None
-
-    def send(self, intent: protocol.Intent) -> None:
-        """Send an intent to the engine."""
-        raise NotImplementedError  # pragma: no cover - the console does
 
     def select(self, key: str) -> None:
         """Look at another service."""
         raise NotImplementedError  # pragma: no cover - the console does
-
-    @property
-    def _main(self) -> MainScreen:
-        main = self.screen_stack[0]
-        assert isinstance(main, MainScreen)
-        return main
-
-    def _service(self) -> ModelService | None:
-        service = self.known.service
-        if service is None:
-            self.notify("no service is selected", markup=False)
-        return service
-
-    # ---- actions: traffic
-
-    def action_switch(self) -> None:
-        """Plan a switch of the selected service."""
-        service = self._service()
-        if service is None:
-            return
-        if service.shape not in (Shape.BLUE_GREEN, Shape.BOTH):
-            self.notify(f"{deployment.kind_of(service)}: there is no colour to switch to", markup=False)
-            return
-        if service.idle_color is None and len(service.colors) > 1:
-            self._choose_color(service)
-            return
-        self._operate(protocol.MakePlan(next(self._requests), "switch", service.key))
-
-    def _choose_color(self, service: ModelService) -> None:
-        from mlconsole.ui.screens import choices
-
-        def chosen(color: str | None) -> None:
-            if color:
-                self._operate(protocol.MakePlan(next(self._requests), "switch", service.key, to_color=color))
-
-        self.push_screen(choices.colors(service), chosen)
-
-    def action_rollback(self) -> None:
-        """Plan the way back of the selected service."""
-        service = self._service()
-        if service is None:
-            return
-        if service.shape is not Shape.PLAIN:
-            self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key), self._doubt(service))
-            return
-        from mlconsole.ui.screens import choices
-
-        def chosen(number: str | None) -> None:
-            if number:
-                self._operate(protocol.MakePlan(next(self._requests), "rollback", service.key, revision=int(number)))
-
-        self.push_screen(choices.revisions(service, time.time()), chosen)
-
-    def _doubt(self, service: ModelService) -> str:
-        """What speaks against rolling back this service: it is well, and another one is not."""
-        row = self.known.rows.get(service.key)
-        sick = [item.service.name for item in self.known.rows.values() if item.health is Health.BAD]
-        if row is None or row.health is Health.BAD or not sick:
-            return ""
-        return f"{service.name} looks well; sick is {', '.join(sick[:3])}: esc, then choose it in the fleet"
-
-    def _operate(self, intent: protocol.MakePlan, doubt: str = "") -> None:
-        from mlconsole.ui.screens.operation import OperationScreen
-
-        if self.known.engine_problem:
-            self.notify(f"the engine is not there: {self.known.engine_problem}", severity="error", markup=False)
-            return
-        self.push_screen(OperationScreen(intent, self.send, doubt))
 
     # ---- actions: look
 
@@ -120,17 +39,11 @@ class Actions(App[int]):
             self.push_screen(choices.events(self.known))
 
     def action_audit(self) -> None:
-        """Operations on the service; enter opens one."""
-        if self._service() is None:
-            return
-        from mlconsole.ui.screens import choices
+        """Operations on the service, to filter and to export; enter opens one."""
+        if self._service() is not None:
+            from mlconsole.ui.screens.audit import AuditPage
 
-        def chosen(key: str | None) -> None:
-            page = choices.operation(self.known, key or "")
-            if page is not None:
-                self.push_screen(page, lambda _: self.action_audit())
-
-        self.push_screen(choices.audit(self.known), chosen)
+            self.push_screen(AuditPage(self.known))
 
     def action_chain(self) -> None:
         """The serving chain of the live colour."""

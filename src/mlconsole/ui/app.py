@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,10 @@ from mlconsole.engine import protocol
 from mlconsole.engine.spawn import EngineProcess
 from mlconsole.ui import themes
 from mlconsole.ui.actions import Actions
-from mlconsole.ui.keys import KEYS
+from mlconsole.ui.keys import KEYS, MORE
 from mlconsole.ui.link import Link
 from mlconsole.ui.panes.latency import LatencyPane
+from mlconsole.ui.render import underway
 from mlconsole.ui.screens.main import MainScreen
 
 log = logging.getLogger(__name__)
@@ -35,12 +37,17 @@ CONCERNED: Mapping[type, tuple[str, ...]] = {
     protocol.Charts: ("latency",),
     protocol.Drift: ("drift",),
     protocol.Pipelines: ("pipeline",),
+    protocol.Operations: ("fleet", "deployment"),
     protocol.Sources: ALL,
     protocol.Place: ("fleet",),
 }
 """The panes that a publication concerns; the header shows something of each."""
 FRAME = 0.04
 """Seconds in which publications are gathered for one repaint."""
+FRESH = 30.0
+"""Seconds after which an outcome is no news: who follows an operation is told all of it, from its beginning."""
+SURE = 5.0
+"""Seconds that an operation is without an executor before that is said: the two are seen one after the other."""
 BREATH = 0.002
 """Seconds between two panes, for keys to come in."""
 
@@ -78,6 +85,10 @@ class Console(Actions):
         self._planned: dict[int, str] = {}
         self._under_way: dict[int, str] = {}
         """Requests and the services that they are for: planned, and confirmed without an end that is known."""
+        self._asked: set[int] = set()
+        """Requests that asked something of an operation: a refusal is told even where their page was left."""
+        self._rung: set[tuple[str, ...]] = set()
+        """What the bell was rung for: once each."""
         self._leaving = False
         self._concerned: set[str] = set()
         self._gathering = False
@@ -143,6 +154,8 @@ class Console(Actions):
             self._planned[intent.request] = intent.service
         elif isinstance(intent, protocol.Discard):
             self._planned.pop(intent.request, None)
+        elif isinstance(intent, protocol.Ask):
+            self._asked.add(intent.request)
         elif isinstance(intent, protocol.Confirm):
             self._under_way[intent.request] = self._planned.get(intent.request, "")
         self._link.send(intent)
@@ -180,6 +193,8 @@ class Console(Actions):
             self.notify(message.words, severity=severity, markup=False)  # type: ignore[arg-type]
             return
         self.known.take(message)
+        if isinstance(message, protocol.Operations):
+            self._call_for_a_person()
         self._concern(CONCERNED.get(type(message), ()))
 
     def _concern(self, panes: Iterable[str]) -> None:
@@ -199,11 +214,10 @@ class Console(Actions):
             return
         self._gathering = False
         self.select(self._main.pointed())
-        from mlconsole.ui.screens.page import Page, TablePage
-
-        for screen in self.screen_stack:
-            if isinstance(screen, Page | TablePage):
-                screen.renew()
+        for screen in self.screen_stack[1:]:
+            renew = getattr(screen, "renew", None)
+            if renew is not None:
+                renew()
 
     def _answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress | protocol.Log) -> None:
         """Hand an answer to the page that asked; an operation whose page was left tells its end in a notice."""
@@ -218,16 +232,48 @@ class Console(Actions):
         if isinstance(message, protocol.Log):
             return
         if isinstance(message, protocol.Progress) and message.outcome is None:
-            self._under_way[message.request] = message.service
+            if message.request in self._under_way:
+                self._under_way[message.request] = message.service
             return
         under_way = self._under_way.pop(message.request, "")
         self._leaving = self._leaving and bool(self._under_way)
         if isinstance(message, protocol.Progress) and message.outcome is not None:
-            good = message.outcome is Outcome.VERIFIED
-            words = f"{message.service}: {message.outcome}: {message.words}"
-            self._ring(words, "information" if good else "error", told)
-        elif isinstance(message, protocol.Refused) and under_way:
-            self._ring(f"{under_way}: {message.message}", "error", told)
+            self._tell_outcome(message, message.outcome, told)
+        elif isinstance(message, protocol.Refused) and (under_way or (message.request in self._asked and not told)):
+            self._ring(f"{message.service or under_way}: {message.message}", "error", told)
+
+    def _tell_outcome(self, message: protocol.Progress, outcome: Outcome, told: bool) -> None:
+        """Once, and while it is news: its end says it again."""
+        said = (message.service, outcome, message.words)
+        if message.over or said in self._rung or time.time() - message.at > FRESH:
+            return
+        self._rung.add(said)
+        severity: Literal["information", "error"] = "information" if outcome is Outcome.VERIFIED else "error"
+        self._ring(f"{message.service}: {outcome}: {message.words}", severity, told)
+
+    def _call_for_a_person(self) -> None:
+        """Ring once for each operation that comes to wait for a word, and for one that lost its executor."""
+        for item in self.known.operations:
+            said = (item.operation.id, item.operation.phase, "" if item.alive else "interrupted")
+            if not underway.waits(item) or said in self._rung:
+                continue
+            self._rung.add(said)
+            if item.alive:
+                self._call(item)
+            else:
+                self.set_timer(SURE, partial(self._call_if_interrupted, item.operation.id))
+
+    def _call_if_interrupted(self, operation: str) -> None:
+        found = next((item for item in self.known.operations if item.operation.id == operation), None)
+        if found is not None and not found.alive:
+            self._call(found)
+
+    def _call(self, item: protocol.OperationLine) -> None:
+        op = item.operation
+        stands = "" if item.alive else f" is {underway.stands(item)}"
+        self.bell()
+        said = f"{underway.what(op)} of {op.key}{stands}: {underway.question(item)} (o)"
+        self.notify(said, severity="warning", timeout=20, markup=False)
 
     def _ring(self, words: str, severity: Literal["information", "error"], told: bool) -> None:
         """Tell how an operation ended: by the bell, and in words unless its page is there and says them."""
@@ -284,7 +330,7 @@ class Console(Actions):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: every key's action by name, the panes, and the themes."""
-        for key in KEYS:
+        for key in (*KEYS, *MORE):
             if not key.action or key.action in ("command_palette",):
                 continue
             yield SystemCommand(f"{key.label} ({key.written})", key.help, partial(self.run_action, key.action))

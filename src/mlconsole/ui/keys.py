@@ -1,4 +1,4 @@
-"""Every key of the console, once: bindings, hints, help and command palette are made from this table."""
+"""Every key of the console, once: bindings, menu, hints, help and command palette are made from these tables."""
 
 from __future__ import annotations
 
@@ -27,8 +27,18 @@ class Key(Struct, frozen=True):
 
 
 KEYS = (
+    Key(
+        "d",
+        "deploy",
+        "deploy",
+        "plan a deploy: the version under the registry's cursor, or one to choose",
+        "traffic",
+        hint=2,
+    ),
     Key("s", "switch", "switch", "plan a switch of the selected service to its idle colour", "traffic", hint=1),
     Key("r", "rollback", "rollback", "plan the way back: to the last version known good", "traffic", hint=1),
+    Key("o", "operations", "operations", "what is under way: follow, keep, approve, abort, resume", "traffic", hint=2),
+    Key("x", "more", "more", "more operations: scale, restart, hold, rehearse, adopt, release", "traffic", hint=5),
     Key("l", "logs", "logs", "the end of the log of a pod of the selected service", "look", hint=2),
     Key("e", "events", "events", "Kubernetes Events about the selected service", "look", hint=3),
     Key("a", "audit", "audit", "who switched what, when and why", "look", hint=4),
@@ -53,8 +63,26 @@ KEYS = (
     Key("q,ctrl+c,ctrl+q", "leave", "quit", "end the console; the services go on without it", "console", "q", hint=1),
 )
 
+MORE = (
+    Key("s", "scale", "scale", "scale a colour: how many pods it has", "more", "x s"),
+    Key("t", "restart", "restart", "restart a colour: its pods anew, one after the other", "more", "x t"),
+    Key("p", "pause", "hold a rollout", "hold the rollout of a colour's Deployment, or let it go on", "more", "x p"),
+    Key(
+        "d",
+        "drill",
+        "rehearse the rollback",
+        "rehearse the way back: dry, the standby asked, both timed",
+        "more",
+        "x d",
+    ),
+    Key("a", "adopt", "adopt", "turn a plain Deployment and Service into blue-green, no request lost", "more", "x a"),
+    Key("u", "release", "undo an adoption", "turn blue-green back into one plain Deployment", "more", "x u"),
+)
+"""The keys of the menu on `x`: what is needed seldom."""
+
 GROUPS = {
     "traffic": "Move traffic",
+    "more": "More operations",
     "look": "Look closer",
     "move": "Move around",
     "place": "Where it looks",

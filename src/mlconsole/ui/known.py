@@ -22,6 +22,7 @@ class Known:
         self.rows: dict[str, protocol.FleetRow] = {}
         self.pods = 0
         self.complete = False
+        self.operations: tuple[protocol.OperationLine, ...] = ()
         self._forget_service()
 
     def _forget_service(self) -> None:
@@ -48,6 +49,10 @@ class Known:
         """The state of the first of these sources that is there."""
         return next((state for name in names for state in self.sources if state.name == name), None)
 
+    def under_way(self, key: str) -> protocol.OperationLine | None:
+        """The operation under way on a service."""
+        return next((item for item in self.operations if item.operation.key == key), None)
+
     @property
     def service(self) -> ModelService | None:
         """The selected service: whole where its detail is here, else as its row has it."""
@@ -63,6 +68,8 @@ class Known:
                 self.place = message
             case protocol.Sources(states):
                 self.sources = states
+            case protocol.Operations(lines):
+                self.operations = lines
             case protocol.Fleet():
                 self._take_fleet(message)
             case protocol.Detail(service) if service.key == self.selected:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
+from mlconsole.domain.text import visible
+
 ELLIPSIS = "…"
 
 
@@ -121,11 +123,18 @@ def right(content: Line, width: int) -> Line:
     return (Span(" " * (width - length)), *content) if length < width else fit(content, width)
 
 
+def harmless(content: Line) -> Line:
+    """A line whose control characters are made visible: the last door before the terminal, whoever made it (I28)."""
+    if all(span.text.isprintable() for span in content):
+        return content
+    return tuple(Span(visible(span.text, 8 * len(span.text)), span.slot) for span in content)
+
+
 def wrapped(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20) -> list[Line]:
     """`text` broken at spaces into at most `most` lines of `width` cells; words that are longer are cut hard."""
     found: list[str] = []
     current = ""
-    for word in text.split(" "):
+    for word in (text if text.isprintable() else visible(text, 8 * len(text))).split(" "):
         rest = word
         candidate = f"{current} {rest}" if current else rest
         if cell_len(candidate) <= width:
@@ -145,6 +154,11 @@ def wrapped(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20) -> l
     if len(found) > most and lines:
         lines[-1] = fit((Span(found[most - 1] + " " + ELLIPSIS, slot),), width)
     return lines
+
+
+def indented(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20, by: int = 2) -> list[Line]:
+    """`text` broken like `wrapped`, every line of it `by` cells from the left."""
+    return [line(" " * by, *piece) for piece in wrapped(text, max(10, width - by), slot, most)]
 
 
 def sides(left: Line, end: Line, width: int) -> Line:

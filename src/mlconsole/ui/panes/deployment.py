@@ -1,4 +1,4 @@
-"""The two colours, the serving chain, the last operations and the cluster's Events."""
+"""What is under way, the two colours, the serving chain, the last operations and the cluster's Events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from textual.widget import Widget
 
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
-from mlconsole.ui.render import deployment
+from mlconsole.ui.render import deployment, underway
 from mlconsole.ui.spans import Line, Slot, Span, line
 from mlconsole.ui.widgets.lines import Lines
 
@@ -37,6 +37,8 @@ class DeploymentPane(Pane):
         self.tell(known, now, known.service.name if known.service else "")
 
     def _content(self, known: Known, now: float, width: int) -> list[Line]:
+        under_way = known.under_way(known.selected)
+        found = underway.pane(under_way, now, width) if under_way is not None else []
         if known.detail is not None:
-            return deployment.pane(known.detail, now, width)
+            return [*found, *deployment.pane(known.detail, now, width)]
         return [line(Span("reading…", Slot.DIM))] if known.service is not None else []

@@ -7,10 +7,10 @@ from textual.widget import Widget
 from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
-from mlconsole.ui.render import fleet
+from mlconsole.ui.render import fleet, underway
 from mlconsole.ui.render.figures import of
 from mlconsole.ui.render.header import TROUBLE
-from mlconsole.ui.spans import Line, Slot, wrapped
+from mlconsole.ui.spans import Line, Slot, Span, wrapped
 from mlconsole.ui.widgets.table import Row, Table
 
 
@@ -23,7 +23,7 @@ class FleetPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._made: dict[str, tuple[FleetRow, tuple[bool, bool, str], Row]] = {}
+        self._made: dict[str, tuple[FleetRow, tuple[bool, bool, str, Span], Row]] = {}
 
     def body(self) -> list[Widget]:
         """The table."""
@@ -45,15 +45,17 @@ class FleetPane(Pane):
         """The rows in order; those of services that did not change are the same objects as before."""
         before, self._made = self._made, {}
         everywhere = not known.place.namespace
+        marks = {item.operation.key: underway.mark(item) for item in known.operations}
         for item in fleet.ordered(known.rows.values()):
             lasting, figures = (
                 fleet.lasting(item, now),
                 of((item.live,) if item.live else (), item.service.live_color, now),
             )
-            told = (figures is None, everywhere, lasting)
+            mark = marks.get(item.service.key, fleet.NO_MARK)
+            told = (figures is None, everywhere, lasting, mark)
             made = before.get(item.service.key)
             if made is None or made[0] is not item or made[1] != told:
-                made = (item, told, fleet.row_of(item, figures, everywhere, lasting))
+                made = (item, told, fleet.row_of(item, figures, everywhere, lasting, mark))
             self._made[item.service.key] = made
         return [made[2] for made in self._made.values()]
 

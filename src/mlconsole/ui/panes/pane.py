@@ -13,7 +13,7 @@ from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import words
 from mlconsole.ui.render.header import TROUBLE
-from mlconsole.ui.spans import Line, Slot, wrapped
+from mlconsole.ui.spans import Line, Slot, indented, wrapped
 from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Table
 
@@ -87,7 +87,7 @@ class Pane(Vertical):
         if state is not None and state.condition in TROUBLE and state.message:
             found += wrapped(f"▲ {state.message}", width, Slot.BAD, 2)
             if state.hint:
-                found += wrapped(f"  {state.hint}", width, Slot.WARN, 2)
+                found += indented(state.hint, width, Slot.WARN, 2)
         elif problem:
             found += wrapped(f"▲ {problem}", width, Slot.WARN, 3)
         return found

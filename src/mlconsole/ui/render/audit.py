@@ -20,6 +20,8 @@ OPERATIONS = (
     Column("to", 3, 16),
     Column("outcome", 6, 12),
     Column("by", 3, 24, drop=3),
+    Column("host", 3, 20, drop=6),
+    Column("waived", 0, 24, drop=5),
     Column("reason", 4, 80, grows=True, drop=4),
 )
 EVENTS = (
@@ -45,6 +47,8 @@ def _operation(record: Record) -> Row:
         line(f"{record.to_color} {record.to_release.label}".strip()),
         line(Span(word.partition(",")[0].partition(":")[0], slot)),
         line(record.user),
+        line(Span(record.host, Slot.DIM)),
+        line(Span(", ".join(record.waived), Slot.WARN)),
         line(record.reason) if record.reason else line(Span(record.message, Slot.DIM)),
     )
     return Row(record.id, cells)
@@ -58,7 +62,7 @@ def details(record: Record, width: int) -> list[Line]:
         ("outcome", word, slot),
         ("said", record.message, Slot.PLAIN),
         ("reason", record.reason, Slot.PLAIN),
-        ("by", f"{record.user} on {record.host}" if record.host else record.user, Slot.PLAIN),
+        ("by", " on ".join(filter(None, (record.user, record.host, record.terminal))), Slot.PLAIN),
         ("where", f"{record.context} / {record.namespace}", Slot.PLAIN),
         ("begun", words.stamp(record.at), Slot.PLAIN),
         ("ended", words.stamp(record.ended_at), Slot.PLAIN),

@@ -23,6 +23,10 @@ OUTCOMES = {
     Outcome.UNVERIFIED: ("UNVERIFIED", Slot.BAD),
     Outcome.FAILED: ("failed, nothing changed", Slot.WARN),
     Outcome.OPEN: ("open: begun, and no outcome on record", Slot.WARN),
+    Outcome.ABORTED: ("aborted, what it made is undone", Slot.WARN),
+    Outcome.RETURNED: ("returned: the traffic moved, and moved back", Slot.BAD),
+    Outcome.ABANDONED: ("abandoned, left as it was found", Slot.WARN),
+    Outcome.OVERTAKEN: ("overtaken by someone", Slot.WARN),
 }
 
 

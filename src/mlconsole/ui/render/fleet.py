@@ -15,6 +15,7 @@ from mlconsole.ui.widgets.table import Row
 
 GLYPHS = {Health.BAD: "▲", Health.WARN: "◆", Health.UNKNOWN: "◌", Health.OK: "●"}
 SLOTS = {Health.BAD: Slot.BAD, Health.WARN: Slot.WARN, Health.UNKNOWN: Slot.DIM, Health.OK: Slot.GOOD}
+NO_MARK = Span("")
 COLUMNS = (
     Column("", 1, 1),
     Column("service", 10, 48, grows=True),
@@ -43,15 +44,21 @@ def glyph(health: Health) -> Span:
     return Span(GLYPHS[health], SLOTS[health])
 
 
-def row_of(row: FleetRow, figures: Glance | None, all_namespaces: bool, lasting: str) -> Row:
-    """The row of a service with its figures, None where they are not known now."""
+def row_of(
+    row: FleetRow,
+    figures: Glance | None,
+    all_namespaces: bool,
+    lasting: str,
+    mark: Span = Span(""),  # noqa: B008
+) -> Row:
+    """The row of a service with its figures, None where they are not known now; `mark` is an operation's sign."""
     service = row.service
     live = service.live_color
     ready = f"{live.ready}/{live.wish}" if live else words.UNKNOWN
     short = live is not None and live.ready < live.wish
     cells: tuple[Line, ...] = (
         (glyph(row.health),),
-        line(Span(f"{service.namespace}/", Slot.DIM) if all_namespaces else "", service.name),
+        line(Span(f"{service.namespace}/", Slot.DIM) if all_namespaces else "", service.name, mark),
         _live(row),
         line(Span(ready, Slot.WARN if short else Slot.PLAIN)),
         line(words.latency(figures.p95 if figures else None)),

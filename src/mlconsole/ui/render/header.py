@@ -9,7 +9,7 @@ from mlconsole.domain.services import Color, Health, ModelService, Shape
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.engine.protocol import Detail
 from mlconsole.ui.known import Known
-from mlconsole.ui.render import words
+from mlconsole.ui.render import underway, words
 from mlconsole.ui.render.figures import of
 from mlconsole.ui.render.fleet import SLOTS, glyph
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, joined, line, sides, width_of
@@ -42,7 +42,11 @@ def place(known: Known, now: float, width: int) -> Line:
     )
     sick = [row.service.name for row in known.rows.values() if row.health is Health.BAD]
     who = f": {sick[0]}" if len(sick) == 1 and width >= 100 else ""
-    clock = line(Span(f"  ▲ {len(sick)} sick{who}", Slot.BAD) if sick else "", Span(f"  {words.clock(now)}", Slot.DIM))
+    clock = line(
+        *(Span(f"  {piece.text}", piece.slot) for piece in underway.counted(known.operations)),
+        Span(f"  ▲ {len(sick)} sick{who}", Slot.BAD) if sick else "",
+        Span(f"  {words.clock(now)}", Slot.DIM),
+    )
     states = [source(state, now) for state in known.sources]
     if known.engine_problem:
         states = [line(Span(f"engine: {known.engine_problem}", Slot.BAD))]
@@ -91,6 +95,9 @@ def service(known: Known, now: float, width: int) -> Line:
     health = detail.health if detail else row.health if row else Health.UNKNOWN
     headline = detail.headline if detail else row.headline if row else ""
     parts = [line(glyph(health), " ", Span(found.name, Slot.STRONG))]
+    under_way = known.under_way(found.key)
+    if under_way is not None:
+        parts.append(underway.short(under_way, now))
     if detail and detail.split:
         parts.append(line(Span(f"SPLIT {detail.split}", Slot.BAD)))
     if headline:

@@ -2,99 +2,196 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Sequence
+
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.plans import Gate, Plan, Verdict
+from mlconsole.domain.phases import Phase
+from mlconsole.domain.plans import ACCEPTED, Diff, Gate, Plan, Verdict
 from mlconsole.engine.protocol import Progress
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, flowed, hue, joined, line, wrapped
+from mlconsole.ui.render.route import phase_of, steps
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, flowed, hue, line, plain, wrapped
 
 LABEL = 10
+DIFFS = 14
+"""Changed fields of one object that are shown; more are counted."""
+TOLD = 3
+"""Lines of progress in one phase that are shown, the last ones."""
+VERBS = {
+    Kind.SWITCH: "Switch",
+    Kind.ROLLBACK: "Roll back",
+    Kind.DEPLOY: "Deploy",
+    Kind.SCALE: "Scale",
+    Kind.RESTART: "Restart",
+    Kind.PAUSE: "Hold the rollout of",
+    Kind.UNPAUSE: "Let go the rollout of",
+    Kind.ADOPT: "Adopt",
+    Kind.RELEASE: "Release",
+    Kind.DRILL: "Rehearse the rollback of",
+}
+"""What each kind's title begins with; its first word or two stand on the button."""
+BUTTONS = {Kind.PAUSE: "Hold", Kind.UNPAUSE: "Let go", Kind.DRILL: "Rehearse"}
 
 
 def title(plan: Plan) -> str:
     """What is asked."""
-    verb = "Roll back" if plan.kind is Kind.ROLLBACK else "Switch"
-    where = f"revision {plan.revision}" if plan.revision else plan.to_color
-    return f"{verb} {plan.service} to {where} {plan.to_release.label}"
+    verb, to = VERBS[plan.kind], f"{plan.to_color} {plan.to_release.label}".strip()
+    match plan.kind:
+        case Kind.DEPLOY:
+            then = ", then switch to it" if plan.moves_traffic else ""
+            return f"{verb} {plan.to_release.label} of {plan.service} on {plan.to_color or 'the idle colour'}{then}"
+        case Kind.SCALE:
+            return f"{verb} {plan.service} {plan.to_color} to {plan.replicas}"
+        case Kind.RESTART | Kind.PAUSE | Kind.UNPAUSE:
+            return f"{verb} {plan.service} {to}"
+        case Kind.ADOPT:
+            return f"{verb} {plan.service}: one Deployment becomes blue-green"
+        case Kind.RELEASE:
+            return f"{verb} {plan.service}: blue-green becomes one Deployment again"
+        case _:
+            where = f"revision {plan.revision} {plan.to_release.label}" if plan.revision else to
+            return f"{verb} {plan.service} to {where}"
+
+
+def button(plan: Plan) -> str:
+    """What the button that says yes is called."""
+    if plan.kind is Kind.DEPLOY and plan.moves_traffic:
+        return "Deploy and switch"
+    return BUTTONS.get(plan.kind, VERBS[plan.kind])
 
 
 def lines(plan: Plan, waived: frozenset[str], width: int) -> list[Line]:
     """The whole plan."""
     target = plan.target
+    place = Span(f"{target.context} / {target.namespace}", Slot.STRONG)
     found = [
-        _fact(
-            "where",
-            line(Span(f"{target.context} / {target.namespace}", Slot.STRONG), Span(f"  {target.server}", Slot.DIM)),
-        ),
-        _fact("as", line(target.user or "?")),
-        _fact("traffic", _traffic(plan)),
+        *_loud(plan, waived, width),
+        *_facts("where", [line(place), line(Span(target.server, Slot.DIM))], width),
+        *_facts("as", [line(target.user or "?")], width),
+        *_traffic(plan, width),
+        *_changes(plan, width),
+        *_facts("phases", [*steps(plan.route, None, frozenset(), width - LABEL)], width, apart=True),
+        *_dry_run(plan, width),
     ]
-    for diff in plan.diffs:
-        found += _diff(diff.object, diff.path, diff.before, diff.after, width)
-    found.append(_fact("dry run", _dry_run(plan)))
     found += [
         row for index, gate in enumerate(plan.gates) for row in _gate(gate, gate.name in waived, not index, width)
     ]
     found += _rights(plan, width)
-    found.append(_fact("way back", line(plan.way_back)))
-    seconds = f"about {plan.expected_seconds:.0f} s to traffic seen there" if plan.expected_seconds else "not known"
-    found.append(_fact("takes", line(seconds, Span(f"   plan {plan.hash}", Slot.DIM))))
+    found += _facts("way back", _wrap(plan.way_back, width), width, apart=True)
+    takes = f"about {plan.expected_seconds:.0f} s" if plan.expected_seconds else "not known"
+    seen = " to traffic seen there" if plan.expected_seconds and plan.moves_traffic else ""
+    found += _facts("takes", [line(takes + seen), line(Span(f"plan {plan.hash}", Slot.DIM))], width)
     for warning in plan.warnings:
-        found += [_fact("note" if not i else "", piece) for i, piece in enumerate(_wrap(warning, width, Slot.WARN))]
+        found += _facts("note", _wrap(warning, width, Slot.WARN), width, apart=True)
     return found
 
 
 def brief(plan: Plan, width: int) -> list[Line]:
     """What is done, once it was confirmed: the grounds give way to the steps."""
     found = [
-        _fact("where", line(Span(f"{plan.target.context} / {plan.target.namespace}", Slot.STRONG))),
-        _fact("traffic", _traffic(plan)),
+        *_facts("where", [line(Span(f"{plan.target.context} / {plan.target.namespace}", Slot.STRONG))], width),
+        *_traffic(plan, width),
     ]
-    for diff in plan.diffs:
-        found += _diff(diff.object, diff.path, diff.before, diff.after, width)
-    return [*found, _fact("way back", line(plan.way_back))]
+    if len(plan.diffs) == 1:
+        found += _changes(plan, width)
+    return [*found, *_facts("way back", _wrap(plan.way_back, width), width, apart=True)]
 
 
-def _fact(label: str, value: Line) -> Line:
-    return line(Span(f"{label:<{LABEL}}", Slot.DIM), *value)
+def _loud(plan: Plan, waived: frozenset[str], width: int) -> list[Line]:
+    """What nobody may miss: what stops it, a cold destination, an operation taken over, a lock that is broken."""
+    found = []
+    stopping = plan.stopping(waived)
+    if stopping:
+        note = "by " + ", ".join(f"{gate.name} {gate.verdict}" for gate in stopping)
+        found += _facts("STOPPED", _wrap(note, width, Slot.BAD), width, apart=True)
+    if plan.cold:
+        note = f"{plan.to_color} {plan.to_release.label} is cold: {plan.cold}; it is brought up before traffic moves"
+        found += _facts("COLD", _wrap(note, width, Slot.WARN), width, apart=True)
+    if plan.preempts:
+        note = f"this takes the service from {plan.preempts}"
+        found += _facts("TAKES", _wrap(note, width, Slot.WARN), width, apart=True)
+    elif plan.holder:
+        note = f"{plan.holder} holds the lock: to go on breaks it, with a reason"
+        found += _facts("BREAKS", _wrap(note, width, Slot.BAD), width, apart=True)
+    return found
+
+
+def flow(parts: Sequence[Line], width: int) -> list[Line]:
+    """Parts beside each other as far as there is room; what is longer than a line is broken."""
+    return [row for part in flowed(parts, width) for row in _folded(part, width)]
+
+
+def _facts(label: str, parts: Sequence[Line], width: int, *, apart: bool = False) -> list[Line]:
+    """A label and what belongs to it: beside each other as far as there is room, or each on a line of its own."""
+    room = max(10, width - LABEL)
+    laid = list(parts) if apart else flow(parts, room)
+    return [line(Span(f"{'' if index else label:<{LABEL}}", Slot.DIM), *row) for index, row in enumerate(laid)]
+
+
+def _folded(part: Line, width: int) -> list[Line]:
+    """A line that is too long, broken: nothing of a plan is cut."""
+    text = plain(part)
+    return [part] if len(text) <= width else wrapped(text, width, part[-1].slot)
 
 
 def _wrap(text: str, width: int, slot: Slot = Slot.PLAIN) -> list[Line]:
-    return wrapped(text, max(10, width - LABEL), slot, 3)
+    return wrapped(text, max(10, width - LABEL), slot)
 
 
-def _traffic(plan: Plan) -> Line:
+def _traffic(plan: Plan, width: int) -> list[Line]:
+    """Where the traffic is, and where it goes."""
     rate = plan.requests_per_second
-    load = f"{rate:.1f} requests/s" if rate is not None else "requests/s not known"
+    load = line(f"{rate:.1f} requests/s" if rate is not None else "requests/s not known")
     before = f"{plan.from_color} {plan.from_release.label}".strip() if plan.from_color or plan.revision else "no colour"
     after = f"{plan.to_color} {plan.to_release.label}".strip()
-    return joined(
-        [
-            line(
-                Span(before, hue(plan.from_color, True)),
-                Span(f" ({plan.pods_from} ready)", Slot.DIM),
-                Span(" → ", Slot.MARK),
-                Span(after, hue(plan.to_color, False)),
-                Span(f" ({plan.pods_to} ready)", Slot.DIM),
-            ),
-            line(load),
-        ],
-        "  ",
+    origin = line(Span(before, hue(plan.from_color, True)), Span(f" ({plan.pods_from} ready)", Slot.DIM))
+    if not plan.moves_traffic:
+        stays = line("stays on ", *origin) if plan.from_color else line("is not moved")
+        found = _facts("traffic", [stays, load], width)
+        now = Span(f" ({plan.pods_to} pods ready there now)", Slot.DIM)
+        goal = line(Span(after, hue(plan.to_color, False)), now, _wish(plan))
+        return found if plan.kind is Kind.DRILL else [*found, *_facts("on", [goal], width)]
+    arrow = line(*origin, Span(" → ", Slot.MARK), Span(after, hue(plan.to_color, False)))
+    return _facts("traffic", [line(*arrow, Span(f" ({plan.pods_to} ready)", Slot.DIM), _wish(plan)), load], width)
+
+
+def _wish(plan: Plan) -> str:
+    return f", {plan.replicas} wanted" if plan.replicas else ""
+
+
+def _changes(plan: Plan, width: int) -> list[Line]:
+    """Every field that changes, by object; what is written without a field to show is named."""
+    found: list[Line] = []
+    for name, group in itertools.groupby(plan.diffs, key=lambda diff: diff.object):
+        found += _object(name, list(group), width)
+    for write in plan.writes if not plan.diffs else ():
+        found += _facts("change", [line(f"{write.verb} {write.label}")], width)
+    if not plan.writes or plan.kind is Kind.DRILL:
+        found += _facts("change", [line(Span("nothing is written but its record", Slot.GOOD))], width)
+    return found
+
+
+def _object(name: str, diffs: Sequence[Diff], width: int) -> list[Line]:
+    found = _facts(
+        "change", [line(name), line(Span(diffs[0].path, Slot.DIM))] if len(diffs) == 1 else [line(name)], width
     )
+    for diff in diffs[:DIFFS]:
+        path = EMPTY if len(diffs) == 1 else line(Span(diff.path, Slot.DIM))
+        before = line(Span(f"- {diff.before}", Slot.BAD)) if diff.before else EMPTY
+        after = line(Span(f"+ {diff.after}", Slot.GOOD)) if diff.after else EMPTY
+        found += _facts("", [part for part in (path, before, after) if part], width)
+    if len(diffs) > DIFFS:
+        found += _facts("", [line(Span(f"and {len(diffs) - DIFFS} more fields", Slot.DIM))], width)
+    return found
 
 
-def _diff(target: str, path: str, before: str, after: str, width: int) -> list[Line]:
-    return [
-        _fact("change", line(target, Span(f"  {path}", Slot.DIM))),
-        _fact("", line(Span(f"- {before}", Slot.BAD), "   ", Span(f"+ {after}", Slot.GOOD))),
-    ]
-
-
-def _dry_run(plan: Plan) -> Line:
-    if plan.dry_run == "accepted":
-        return line(VERDICTS[Verdict.PASS], " accepted by the API server")
-    return line(VERDICTS[Verdict.FAIL], Span(f" {plan.dry_run}", Slot.BAD))
+def _dry_run(plan: Plan, width: int) -> list[Line]:
+    if plan.dry_run == ACCEPTED:
+        return _facts("dry run", [line(VERDICTS[Verdict.PASS], " accepted by the API server")], width)
+    sign, *rest = _wrap(f"✖ {plan.dry_run or 'not tried'}", width, Slot.BAD)
+    return _facts("dry run", [sign, *rest], width, apart=True)
 
 
 def _gate(gate: Gate, waived: bool, first: bool, width: int) -> list[Line]:
@@ -112,32 +209,49 @@ def _gate(gate: Gate, waived: bool, first: bool, width: int) -> list[Line]:
         line(gate.value, Span(f", needed {gate.limit}" if gate.limit else "", Slot.DIM)),
         line(Span("; ".join(notes), Slot.WARN)),
     ]
-    rows = flowed(parts, width - LABEL)
-    found = [_fact("gates" if first and not index else "", row) for index, row in enumerate(rows)]
+    found = _facts("gates" if first else "", [part for part in parts if part], width)
     if gate.evidence:
         age = f", {words.age(gate.age)} old" if gate.age >= 1 else ""
-        found += [_fact("", line("  ", *piece)) for piece in _wrap(gate.evidence + age, width - 2, Slot.DIM)]
+        room = max(10, width - LABEL - 2)
+        found += [line(" " * (LABEL + 2), *piece) for piece in wrapped(gate.evidence + age, room, Slot.DIM, 6)]
     return found
+
+
+def gates(found: Iterable[Gate], width: int) -> list[Line]:
+    """The evidence that an operation gathered on its way."""
+    return [row for index, gate in enumerate(found) for row in _gate(gate, False, not index, width)]
 
 
 def _rights(plan: Plan, width: int) -> list[Line]:
     missing = plan.missing_rights
     if not missing:
-        return [_fact("rights", line(VERDICTS[Verdict.PASS], f" all {len(plan.rights)} that it and its way back need"))]
+        said = f" all {len(plan.rights)} that it and its way back need"
+        return _facts("rights", [line(VERDICTS[Verdict.PASS], said)], width)
     words_of = ", ".join(f"{right.verb} {right.resource}" for right in missing)
-    return [_fact("rights", line(VERDICTS[Verdict.FAIL], Span(f" missing: {words_of}", Slot.BAD)))]
+    return _facts("rights", _wrap(f"✖ missing: {words_of}", width, Slot.BAD), width, apart=True)
 
 
-def progress(steps: list[Progress], width: int) -> list[Line]:
-    """What happened so far."""
+def progress(told: Sequence[Progress], width: int) -> list[Line]:
+    """What happened so far, by phase: of one that says much, its last words."""
     found: list[Line] = [EMPTY]
-    for step in steps:
-        slot = Slot.PLAIN
-        if step.outcome is Outcome.VERIFIED:
-            slot = Slot.GOOD
-        elif step.outcome is not None or step.words.startswith("WARNING"):
-            slot = Slot.BAD
-        label = f"{words.clock(step.at)} {step.step:<7} "
-        for index, piece in enumerate(wrapped(step.words, max(10, width - len(label)), slot, 3)):
-            found.append(line(Span(label if not index else " " * len(label), Slot.DIM), *piece))
+    for step, group in itertools.groupby(told, key=lambda item: item.step):
+        items = list(group)
+        hidden = len(items) - TOLD
+        for index, item in enumerate(items[max(0, hidden) :]):
+            name = step if not index else ""
+            found += _told(item, f"{words.clock(item.at)} {name:<9} ", width)
+        if hidden > 0:
+            found.append(line(Span(f"{'':<20}{hidden} lines before these", Slot.DIM)))
     return found
+
+
+def _told(item: Progress, label: str, width: int) -> list[Line]:
+    slot = Slot.PLAIN
+    if item.outcome is Outcome.VERIFIED:
+        slot = Slot.GOOD
+    elif item.outcome is not None or item.words.startswith("WARNING") or phase_of(item.step) is Phase.ASK:
+        slot = Slot.BAD
+    pieces = wrapped(item.words, max(10, width - len(label)), slot, 6)
+    return [
+        line(Span(label if not index else " " * len(label), Slot.DIM), *piece) for index, piece in enumerate(pieces)
+    ]

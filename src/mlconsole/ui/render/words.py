@@ -32,6 +32,12 @@ def rough_age(seconds: float) -> str:
     return f"{whole // 3600}h" if whole < 86400 else f"{whole // 86400}d"
 
 
+def countdown(seconds: float) -> str:
+    """What is left of a time: `3:12`, `1h05`, `0:00` when it is over."""
+    whole = max(0, int(seconds))
+    return f"{whole // 60}:{whole % 60:02d}" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}"
+
+
 def lasting(seconds: float) -> str:
     """How long something has been so: ` for 4m`, or nothing while it has just begun."""
     return "" if seconds < 10 else f" for {rough_age(seconds)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,17 +14,20 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from mlconsole.domain.plans import Verdict
-from mlconsole.domain.services import ModelService
-from mlconsole.ui.keys import GROUPS, KEYS
+from mlconsole.domain.services import Color, ModelService
+from mlconsole.ui.keys import GROUPS, KEYS, MORE
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import audit as render_audit
 from mlconsole.ui.render import registry as render_registry
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
-from mlconsole.ui.screens.page import Page, TablePage
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, line, wrapped
+from mlconsole.ui.screens.page import Page, TablePage, Write
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, line, wrapped
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row, Table
+
+if TYPE_CHECKING:
+    from mlconsole.ui.operating import Operating
 
 ALL = "*"
 """The key of all namespaces."""
@@ -37,13 +40,13 @@ def help_page() -> Page:
         found: list[Line] = []
         for group, title in GROUPS.items():
             found += [line(Span(title, Slot.STRONG))]
-            for key in KEYS:
+            for key in (*KEYS, *MORE):
                 if key.group == group:
                     first, *more = wrapped(key.help, max(10, width - 14))
                     found.append(line(Span(f"  {key.written:<11} ", Slot.MARK), *first))
                     found += [line(" " * 14, *rest) for rest in more]
             found.append(EMPTY)
-        signs = "▲ sick  ◆ look  ◌ not known  ● well or live  ○ idle  ✔ passed  ✖ failed"
+        signs = "▲ sick  ◆ look  ◌ not known  ● well or live  ○ idle  ✔ passed  ✖ failed  ▶ under way  ▶! waits for you"
         return [
             *found,
             *wrapped(signs, width, Slot.DIM),
@@ -83,18 +86,42 @@ def contexts(known: Known) -> TablePage:
     )
 
 
-def colors(service: ModelService) -> TablePage:
-    """The colours that traffic could go to."""
-    columns = (Column("colour", 6, 20), Column("release", 4, 30, grows=True), Column("ready", 5, 9))
+def colors(service: ModelService, title: str, *, live: bool) -> TablePage:
+    """The colours to choose from; with `live` also the one that has the traffic."""
+    columns = (
+        Column("colour", 6, 20),
+        Column("", 4, 4),
+        Column("release", 4, 30, grows=True),
+        Column("ready", 5, 9),
+        Column("rollout", 0, 8),
+    )
+
+    def row(color: Color) -> Row:
+        has = service.live_color is color
+        cells = (
+            line(Span(color.name or color.deployment, hue(color.name, has))),
+            line(Span("LIVE", Slot.STRONG) if has else Span("idle", Slot.DIM)),
+            line(color.release.label),
+            line(f"{color.ready}/{color.wish}"),
+            line(Span("held" if color.paused else "", Slot.WARN)),
+        )
+        return Row(color.name, cells)
 
     def rows() -> list[Row]:
-        return [
-            Row(color.name, (line(color.name), line(color.release.label), line(f"{color.ready}/{color.wish}")))
-            for color in service.colors
-            if color.name != service.live
-        ]
+        return [row(color) for color in service.colors if live or color is not service.live_color]
 
-    return TablePage(f"switch {service.name} to", columns, rows, "no other colour", "plan it")
+    return TablePage(title, columns, rows, "no other colour", "plan it")
+
+
+def versions(known: Known) -> TablePage:
+    """The versions of the selected service's model, to deploy one."""
+
+    def rows() -> list[Row]:
+        model = known.registry.model if known.registry else None
+        return render_registry.rows(model, known.service, time.time()) if model else []
+
+    title = f"deploy which version to {_name(known)}"
+    return TablePage(title, render_registry.COLUMNS, rows, "the registry has no version of it", "plan it")
 
 
 def revisions(service: ModelService, now: float) -> TablePage:
@@ -137,15 +164,6 @@ def events(known: Known) -> TablePage:
     )
 
 
-def audit(known: Known) -> TablePage:
-    """The operations on record."""
-
-    def rows() -> list[Row]:
-        return render_audit.operations(known.detail.history) if known.detail else []
-
-    return TablePage(f"operations on {_name(known)}", render_audit.OPERATIONS, rows, "nothing is on record", "details")
-
-
 def operation(known: Known, key: str) -> Page | None:
     """One operation on record."""
     record = next((item for item in known.detail.history if item.id == key), None) if known.detail else None
@@ -156,13 +174,15 @@ def operation(known: Known, key: str) -> Page | None:
     )
 
 
-def version(known: Known, key: str) -> Page | None:
-    """One version of the registered model."""
+def version(known: Known, key: str) -> VersionPage | None:
+    """One version of the registered model; `d` deploys it."""
     model = known.registry.model if known.registry else None
     found = model.find(key) if model else None
     if model is None or found is None:
         return None
-    return Page(f"{model.name} v{key}", lambda width: render_registry.details(model, found, width, time.time()))
+    return VersionPage(
+        f"{model.name} v{key}", lambda width: render_registry.details(model, found, width, time.time()), key
+    )
 
 
 def chain(known: Known) -> Page:
@@ -185,6 +205,26 @@ def chain(known: Known) -> Page:
 
 def _name(known: Known) -> str:
     return known.service.name if known.service else "?"
+
+
+class VersionPage(Page):
+    """Everything about a version."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("d", "deploy", "deploy", show=False)]
+
+    def __init__(self, title: str, write: Write, version: str) -> None:
+        super().__init__(title, write)
+        self._version = version
+
+    def on_mount(self) -> None:
+        """Say what can be done with it."""
+        self.query_one(".frame").border_subtitle = "d deploy · esc back"
+        super().on_mount()
+
+    def action_deploy(self) -> None:
+        """Plan its deploy."""
+        self.dismiss()
+        cast("Operating", self.app).deploy(self._version)
 
 
 class NamespacePage(ModalScreen[str]):

@@ -1,62 +1,57 @@
 """One operation on the screen: planned, shown, confirmed by its plan's hash, and watched to its end (I10, I11).
 
-A switch starts with the focus on No; in production the service's name has to be typed. A rollback starts with the
-focus on its button: one key, one confirmation, never a typed name.
+What goes forward starts with the focus on No; in production the service's name has to be typed. A rollback starts with
+the focus on its button: one key, one confirmation, never a typed name.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.plans import Confirmation, Plan
 from mlconsole.engine import protocol
+from mlconsole.ui.known import Known
 from mlconsole.ui.render import plan as render
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import Line, Slot, Span, line, wrapped
+from mlconsole.ui.screens.following import Answer, Following, Number, Send, hints
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, indented, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
 
-Send = Callable[[protocol.Intent], None]
-LOW = 18
-"""Lines of a terminal under which the dialog takes all of them."""
 
+class OperationScreen(Following):
+    """From the wish to the outcome, and to what follows it."""
 
-class OperationScreen(ModalScreen[None]):
-    """From the wish to the outcome."""
-
-    CSS_PATH = "operation.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back"),
         Binding("y", "confirm", "yes", show=False),
         Binding("n", "back", "no", show=False),
         Binding("w", "waive", "waive", show=False),
-        Binding("pageup", "scroll(-8)", show=False),
-        Binding("pagedown", "scroll(8)", show=False),
-        Binding("up", "scroll(-1)", show=False),
-        Binding("down", "scroll(1)", show=False),
+        Binding("g", "go_on", "go on", show=False),
+        Binding("i", "image", "image", show=False),
+        Binding("R", "again", "plan again", show=False),
     ]
 
-    def __init__(self, intent: protocol.MakePlan, send: Send, doubt: str = "") -> None:
+    def __init__(self, intent: protocol.MakePlan, known: Known, send: Send, number: Number, doubt: str = "") -> None:
         """`doubt` is what speaks against this wish: it is shown first, and the focus is on No."""
-        super().__init__(classes=intent.kind)
+        super().__init__(known, send, number, intent.service, intent.kind)
         self._intent = intent
+        self._requests.add(intent.request)
         self._doubt = doubt
-        self._send = send
         self._planned: protocol.Planned | None = None
         self._waived: frozenset[str] = frozenset()
-        self._refused: protocol.Refused | None = None
-        self._steps: list[protocol.Progress] = []
         self._confirmed = False
         self._problem = ""
+        self._room = 0
+        """Lines that the plan has."""
 
     def compose(self) -> ComposeResult:
         """The plan, what has to be typed, the buttons."""
@@ -64,7 +59,11 @@ class OperationScreen(ModalScreen[None]):
             frame.border_title = Content(f"{self._intent.kind} {self._intent.service}")
             with VerticalScroll(id="plan-body", can_focus=False):
                 yield Lines(id="plan-lines")
+            yield Lines(id="plan-stands")
             yield Lines(id="plan-problem")
+            yield Input(
+                self._intent.image, id="image", placeholder="the version's image: registry/name:tag or @sha256:…"
+            )
             yield Input(id="name", placeholder="type the service's name")
             yield Input(id="reason", placeholder="reason: it goes on record")
             with Horizontal(id="buttons"):
@@ -74,16 +73,20 @@ class OperationScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Ask for the plan."""
-        for name in ("#name", "#reason", "#yes"):
+        for name in ("#image", "#name", "#reason", "#yes"):
             self.query_one(name).display = False
         self._send(self._intent)
-        self._show()
+        self.renew()
         self.query_one("#no").focus()
         self.set_interval(1.0, self._tick)
 
     def on_resize(self) -> None:
         """Another width."""
-        self.call_after_refresh(self._show)
+        self.call_after_refresh(self.renew)
+
+    def on_screen_resume(self) -> None:
+        """The page above is gone."""
+        self.call_after_refresh(self.renew)
 
     @property
     def under_way(self) -> bool:
@@ -91,36 +94,44 @@ class OperationScreen(ModalScreen[None]):
         return self._confirmed and not self._ended
 
     @property
+    def _arrived(self) -> bool:
+        """Whether the traffic was seen there, and its executor still watches, or waits for a word."""
+        return self._outcome is Outcome.VERIFIED and not self._over and self._refused is None
+
+    @property
     def _ended(self) -> bool:
-        return self._refused is not None or any(step.outcome is not None for step in self._steps)
+        return self._refused is not None or self._over or self._outcome not in (None, Outcome.VERIFIED)
 
     # ---- what the engine says
 
-    def take_answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress) -> bool:
+    def take_answer(self, message: Answer) -> bool:
         """Take an answer, if it is to this operation's request; whether it was."""
-        if message.request != self._intent.request:
+        if message.request not in self._requests:
             return False
         if isinstance(message, protocol.Planned):
-            self._planned = message
+            self._planned, self._operation = message, message.plan.id
             self._ask(message.plan)
-        elif isinstance(message, protocol.Refused):
-            self._take_refusal(message)
         else:
-            self._steps.append(message)
+            super().take_answer(message)
         if self._ended:
             self._close_questions()
-        self._show()
-        if self._confirmed:
-            self.call_after_refresh(self.query_one("#plan-body").scroll_end, animate=False)
+        self.renew()
         return True
 
     def _take_refusal(self, message: protocol.Refused) -> None:
+        if message.request != self._intent.request:
+            # Something that was asked of it on the way.
+            super()._take_refusal(message)
+            return
         # Something missing from the consent is asked for again; everything else ends this plan.
-        if self._planned is not None and self._confirmed and message.exit_code == 2 and not self._steps:
+        if self._planned is not None and self._confirmed and message.exit_code == 2 and not self._told:
             self._confirmed = False
             self._problem = f"{message.message}: {message.hint}" if message.hint else message.message
+            self._ask(self._planned.plan)
             return
         self._refused = message
+        if self._planned is None and self._intent.kind == Kind.DEPLOY and "image" in message.message + message.hint:
+            self.call_after_refresh(self.action_image)
 
     def lost(self) -> None:
         """The engine is gone: what it was doing is not known here any more."""
@@ -128,15 +139,16 @@ class OperationScreen(ModalScreen[None]):
             return
         words = "the engine ended before anything was sent: close this and plan again"
         if self._confirmed:
-            words = "the engine ended: what was done is not known; a (audit) and kubectl tell"
+            words = "the engine ended; the operation goes on by itself: o shows it as soon as the engine is there again"
         self._refused = protocol.Refused(self._intent.request, self._intent.service, words)
         self._close_questions()
-        self._show()
+        self.renew()
 
     def _ask(self, plan: Plan) -> None:
         yes = self.query_one("#yes", Button)
-        yes.label = "Roll back" if plan.kind is Kind.ROLLBACK else "Switch"
+        yes.label = render.button(plan)
         yes.display = True
+        self.query_one("#no", Button).label = "No"
         self.query_one("#name").display = plan.confirmation is Confirmation.NAME
         self._ask_reason(plan)
         for field in ("#name", "#reason"):
@@ -153,10 +165,40 @@ class OperationScreen(ModalScreen[None]):
         for name in ("#name", "#reason", "#yes"):
             self.query_one(name).display = False
         no = self.query_one("#no", Button)
-        no.label = "Close"
-        no.focus()
+        no.label = "Close" if self._ended else "Leave"
+        if not self.query_one("#image").display:
+            no.focus()
 
     # ---- what the operator says
+
+    def action_go_on(self) -> None:
+        """To switch to what is deployed when its gates pass, or not to: another plan."""
+        if self._intent.kind == Kind.DEPLOY and not self._confirmed:
+            self._plan_again(replace(self._intent, go_on=not self._intent.go_on))
+
+    def action_image(self) -> None:
+        """Say which image the version's is."""
+        if self._intent.kind == Kind.DEPLOY and not self._confirmed:
+            self.query_one("#image").display = True
+            self.query_one("#image").focus()
+            self.renew()
+
+    def action_again(self) -> None:
+        """Plan again: what a plan rests on grows old."""
+        if not self._confirmed or (self._refused is not None and not self._told):
+            self._plan_again(self._intent)
+
+    def _plan_again(self, intent: protocol.MakePlan) -> None:
+        self._send(protocol.Discard(self._intent.request))
+        self._intent = replace(intent, request=self._begin())
+        self._planned, self._refused, self._confirmed, self._problem = None, None, False, ""
+        self._waived = frozenset()
+        for name in ("#image", "#name", "#reason", "#yes"):
+            self.query_one(name).display = False
+        self.query_one("#no", Button).label = "No"
+        self.query_one("#no").focus()
+        self._send(self._intent)
+        self.renew()
 
     def action_waive(self) -> None:
         """Waive the gates that stop this plan and may be waived, or take that back."""
@@ -168,7 +210,7 @@ class OperationScreen(ModalScreen[None]):
         self._ask_reason(plan)
         if self._waived:
             self.query_one("#reason").focus()
-        self._show()
+        self.renew()
 
     def action_confirm(self) -> None:
         """Yes, to this very plan."""
@@ -187,7 +229,8 @@ class OperationScreen(ModalScreen[None]):
                     waived=tuple(sorted(self._waived)),
                 )
             )
-        self._show()
+            self._close_questions()
+        self.renew()
 
     def _missing(self, plan: Plan) -> str:
         stopping = plan.stopping(self._waived)
@@ -204,6 +247,11 @@ class OperationScreen(ModalScreen[None]):
             return "a reason is needed: it goes on record"
         return ""
 
+    def action_ask(self, verb: str) -> None:
+        """Ask something of the operation, once it is one."""
+        if self._confirmed:
+            super().action_ask(verb)
+
     def on_descendant_focus(self) -> None:
         """Other keys, where a letter is text."""
         self.query_one("#plan-keys", Lines).show([self._keys()])
@@ -217,81 +265,115 @@ class OperationScreen(ModalScreen[None]):
             self.action_back()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes to the next thing that is asked: the other field, then the button."""
+        """Enter goes to the next thing that is asked: the other field, then the button. An image is planned with."""
         event.stop()
         reason = self.query_one("#reason")
-        if event.input.id == "name" and reason.display:
+        if event.input.id == "image":
+            self._plan_again(replace(self._intent, image=event.value.strip()))
+        elif event.input.id == "name" and reason.display:
             reason.focus()
         else:
             self.query_one("#yes").focus()
 
     def action_back(self) -> None:
         """No; or close, once it has ended. While it is under way the page may be left: it goes on."""
-        if not self.under_way:
+        if not self._confirmed or (self._ended and not self._told):
             self._send(protocol.Discard(self._intent.request))
         if self.under_way:
-            words = f"{self._intent.kind} of {self._intent.service} goes on; a notice tells how it ends"
-            self.app.notify(words, markup=False)
+            tells = "o shows it" if self._arrived else "a notice tells how it ends, o shows it"
+            self.app.notify(f"{self._intent.kind} of {self._intent.service} goes on; {tells}", markup=False)
         self.dismiss()
-
-    def action_scroll(self, by: int) -> None:
-        """Move through a plan that is longer than the screen."""
-        self.query_one("#plan-body").scroll_relative(y=by, animate=False)
 
     # ---- painting
 
-    def _show(self) -> None:
+    def renew(self) -> None:
+        """Show what is known now."""
+        if not self.is_active:
+            return
         width = max(30, self.query_one("#plan-body").size.width - 2)
         found: list[Line] = []
         if self._planned is not None:
             plan = self._planned.plan
-            self.query_one(".frame").border_title = Content(render.title(plan))
-            found = render.brief(plan, width) if self._confirmed else render.lines(plan, self._waived, width)
-            if self._doubt and not self._confirmed:
-                found = [*wrapped(f"▲ {self._doubt}", width, Slot.WARN, 3), *found]
+            self._entitle(render.title(plan))
+            found = self._carried_out(plan, width) if self._confirmed else self._asked(plan, width)
         elif self._refused is None:
             found = [line(Span("reading the cluster, asking for a dry run…", Slot.DIM))]
-        if self._confirmed or self._steps:
-            found += render.progress(self._steps, width)
         if self._refused is not None:
             found += [*wrapped(f"✖ {self._refused.message}", width, Slot.BAD, 6)]
-            found += wrapped(f"  {self._refused.hint}", width, Slot.WARN, 3) if self._refused.hint else []
+            found += indented(self._refused.hint, width, Slot.WARN, 4) if self._refused.hint else []
         self.query_one("#plan-lines", Lines).show(found)
+        fixed = self._fixed(width)
+        self._show_standing(fixed)
         problem = self.query_one("#plan-problem", Lines)
         problem.show(wrapped(self._problem, width, Slot.BAD, 2) if self._problem and not self._ended else [])
         self.query_one("#plan-keys", Lines).show([self._keys()])
-        self._keep_buttons(problem.get_content_height(None, None, width))
+        self._keep_buttons(problem.get_content_height(None, None, width) + len(fixed) + bool(fixed))
+
+    def _asked(self, plan: Plan, width: int) -> list[Line]:
+        doubt = wrapped(f"▲ {self._doubt}", width, Slot.WARN, 3) if self._doubt else []
+        return [*doubt, *render.lines(plan, self._waived, width)]
+
+    def _carried_out(self, plan: Plan, width: int) -> list[Line]:
+        found = render.brief(plan, width)
+        gates = self._line.operation.gates if self._line is not None else ()
+        found += [EMPTY, *render.gates(gates, width)] if gates else []
+        found += render.progress(self._told, width)
+        return [*found, *self._stands(plan.route, width)] if self._low else found
+
+    def _fixed(self, width: int) -> list[Line]:
+        """What stays in sight while the rest scrolls."""
+        if not self._confirmed or self._planned is None:
+            return self._choice(width)
+        return [] if self._low else self._stands(self._planned.plan.route, width)
+
+    def _choice(self, width: int) -> list[Line]:
+        """For a deploy: whether it goes on to switch, and the key that changes it."""
+        if self._intent.kind != Kind.DEPLOY or self._confirmed:
+            return []
+        only, switch = "deploy, nothing more", "deploy and switch when its gates pass"
+        chosen, other = (switch, only) if self._intent.go_on else (only, switch)
+        wish = line(Span("then      ", Slot.DIM), Span(f"(●) {chosen}", Slot.STRONG))
+        change = line(Span("g", Slot.MARK), Span(f" {other}", Slot.DIM))
+        return render.flow([wish, change], width)
 
     def _tick(self) -> None:
-        """A second passed: the plan is older."""
-        if self._planned is not None and not self._confirmed and not self._ended:
+        """A second passed: the plan is older, and so is what it waits for."""
+        if self._confirmed and self._line is not None:
+            self.renew()
+        elif self._planned is not None and not self._confirmed and not self._ended:
             self.query_one("#plan-keys", Lines).show([self._keys()])
 
-    def _keep_buttons(self, problem: int) -> None:
+    def _keep_buttons(self, rows: int) -> None:
         """A plan longer than the screen scrolls; what is asked and the buttons stay in sight."""
-        low = self.size.height < LOW
+        low = self._low
         self.set_class(low, "-low")
         fields = sum(field.display for field in self.query(Input))
         frame = self.size.height if low else self.size.height * 96 // 100
-        rest = 2 + problem + fields + (1 if low else 2)
-        self.query_one("#plan-body").styles.max_height = max(1, frame - rest)
+        rest = 2 + rows + fields + (1 if low else 2)
+        room = max(1, frame - rest)
+        if room != self._room:
+            # Each setting of a style lays the screen out anew, and paints all of it.
+            self._room = room
+            self.query_one("#plan-body").styles.max_height = room
 
     def _keys(self) -> Line:
-        if self._ended:
-            outcome = next((step.outcome for step in self._steps if step.outcome), None)
-            if outcome is Outcome.UNVERIFIED:
-                return line(
-                    Span("  not seen to arrive: ", Slot.BAD), Span("esc", Slot.MARK), ", then ", Span("r", Slot.MARK)
-                )
-            return line(Span("  esc", Slot.MARK), Span(" close", Slot.DIM))
-        if self._planned is None or self._confirmed:
-            return line(Span("  esc", Slot.MARK), Span(" leave", Slot.DIM))
+        return line("  ", *self._key_words())
+
+    def _key_words(self) -> Line:
         if isinstance(self.focused, Input):
-            return line(
-                Span("  enter", Slot.MARK), Span(" next  ", Slot.DIM), Span("esc", Slot.MARK), Span(" no", Slot.DIM)
-            )
-        keys = line(Span("  y", Slot.MARK), Span(" yes  ", Slot.DIM), Span("n", Slot.MARK), Span(" no", Slot.DIM))
-        if any(gate.stops and gate.waivable for gate in self._planned.plan.gates):
-            keys = (*keys, Span("  w", Slot.MARK), Span(" waive", Slot.DIM))
-        age = words.age(time.time() - self._planned.plan.created_at)
+            return hints(("enter", "plan with it" if self.focused.id == "image" else "next"), ("esc", "no"))
+        if self._ended:
+            if self._outcome is Outcome.UNVERIFIED:
+                return line(
+                    Span("not seen to arrive: ", Slot.BAD), Span("esc", Slot.MARK), ", then ", Span("r", Slot.MARK)
+                )
+            again = [("R", "plan again")] if not self._told else []
+            image = [("i", "image")] if again and self._intent.kind == Kind.DEPLOY else []
+            return hints(("esc", "close"), *again, *image)
+        if self._planned is None or self._confirmed:
+            return hints(("esc", "leave; it goes on" if self._confirmed else "leave"))
+        plan = self._planned.plan
+        waivable = any(gate.stops and gate.waivable for gate in plan.gates)
+        age = words.age(time.time() - plan.created_at)
+        keys = hints(("y", "yes"), ("n", "no"), *([("w", "waive")] if waivable else []), ("R", "again"))
         return (*keys, Span(f"   read {age} ago", Slot.DIM))

@@ -16,14 +16,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mlconsole.ui.palette import styles
-from mlconsole.ui.spans import EMPTY, Line, Slot, fit
+from mlconsole.ui.spans import EMPTY, Line, Slot, fit, harmless
 
 
 def strip_of(widget: Widget, content: Line, width: int, over: Style | None = None) -> Strip:
     """A line as cells of the widget, `width` of them, the style `over` laid on top."""
     base, slots = widget.rich_style, styles(widget.app)
     segments = []
-    for span in fit(content, width):
+    for span in fit(harmless(content), width):
         style = base + slots[span.slot] if span.slot else base
         segments.append(Segment(span.text, style + over if over else style))
     return Strip(segments, width)
@@ -42,7 +42,7 @@ def changed(before: Line, after: Line, width: int) -> tuple[int, int] | None:
 def _cells(content: Line, width: int) -> list[tuple[str, Slot]]:
     """(character, slot) by cell; a wide character stands in its first cell."""
     cells: list[tuple[str, Slot]] = []
-    for span in fit(content, width):
+    for span in fit(harmless(content), width):
         for char in span.text:
             cells.append((char, span.slot))
             cells.extend([("", span.slot)] * (cell_len(char) - 1))

@@ -134,6 +134,11 @@ class Table(ScrollView, can_focus=True):
         return len(self._rows), len(self._all)
 
     @property
+    def keys(self) -> list[str]:
+        """The keys of the rows that the filter lets through."""
+        return [row.key for row in self._rows]
+
+    @property
     def first(self) -> str:
         """The key of the first row; empty where there is none."""
         return self._rows[0].key if self._rows else ""

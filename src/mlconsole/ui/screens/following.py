@@ -1,0 +1,302 @@
+"""An operation under way on the screen: what it says, where it stands, and what can be asked of it.
+
+Shared by the page that planned it and the page that came to it later. Leaving it stops nothing: its executor goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+
+from mlconsole.domain.history import Outcome
+from mlconsole.domain.phases import Phase
+from mlconsole.engine import protocol
+from mlconsole.ui.known import Known
+from mlconsole.ui.render import plan as render
+from mlconsole.ui.render import route, underway
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, indented, joined, line, wrapped
+from mlconsole.ui.widgets.lines import Lines
+
+Send = Callable[[protocol.Intent], None]
+Number = Callable[[], int]
+"""The number of the next request."""
+LOW = 18
+"""Lines of a terminal under which a page takes all of them, and nothing stands still on it."""
+Answer = protocol.Planned | protocol.Refused | protocol.Progress
+
+
+class Following(ModalScreen[None]):
+    """What is told of one operation, and the keys for what can be asked of it."""
+
+    CSS_PATH = "operation.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(verb.key, f"ask('{verb.name}')", verb.label, show=False) for verb in underway.VERBS),
+        Binding("pageup", "scroll(-8)", show=False),
+        Binding("pagedown", "scroll(8)", show=False),
+        Binding("up", "scroll(-1)", show=False),
+        Binding("down", "scroll(1)", show=False),
+    ]
+
+    def __init__(self, known: Known, send: Send, number: Number, service: str, classes: str) -> None:
+        super().__init__(classes=classes)
+        self._known = known
+        self._send = send
+        self._number = number
+        self._service = service
+        self._operation = ""
+        """The operation's, once there is one."""
+        self._requests: set[int] = set()
+        self._told: list[protocol.Progress] = []
+        self._refused: protocol.Refused | None = None
+        self._last: protocol.OperationLine | None = None
+        """As it was seen last, also when it is over."""
+        self._entitled = ""
+
+    # ---- what is known
+
+    @property
+    def _line(self) -> protocol.OperationLine | None:
+        """The operation, as long as it is under way."""
+        found = self._known.under_way(self._service)
+        return found if found is not None and found.operation.id == self._operation else None
+
+    @property
+    def _outcome(self) -> Outcome | None:
+        return next((item.outcome for item in reversed(self._told) if item.outcome), None)
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing more happens."""
+        return any(item.over for item in self._told)
+
+    def take_answer(self, message: Answer) -> bool:
+        """Take an answer, if it is to one of this page's requests; whether it was."""
+        if message.request not in self._requests:
+            return False
+        if isinstance(message, protocol.Refused):
+            self._take_refusal(message)
+        elif isinstance(message, protocol.Progress):
+            self._take_progress(message)
+        self.renew()
+        return True
+
+    def _take_progress(self, message: protocol.Progress) -> None:
+        said = (message.at, message.step, message.words)
+        # Who asks something is told all of it again.
+        if all(said != (item.at, item.step, item.words) for item in self._told):
+            self._told.append(message)
+            self.call_after_refresh(self.query_one("#plan-body").scroll_end, animate=False)
+
+    def _take_refusal(self, message: protocol.Refused) -> None:
+        words = f"{message.message}: {message.hint}" if message.hint else message.message
+        self.app.notify(words, severity="error", timeout=15, markup=False)
+
+    def renew(self) -> None:
+        """Show what is known now."""
+        raise NotImplementedError  # pragma: no cover - every page does
+
+    # ---- what is asked
+
+    def action_ask(self, verb: str) -> None:
+        """Ask something of the operation, once more confirmed."""
+        found = self._line
+        if found is None:
+            return
+        reason = underway.refusal(found, verb, self._known.place)
+        if reason:
+            self.app.notify(f"{verb}: {reason}", markup=False)
+            return
+        ask(self, found, verb, self._send, self._begin)
+
+    def _begin(self) -> int:
+        request = self._number()
+        self._requests.add(request)
+        return request
+
+    def action_scroll(self, by: int) -> None:
+        """Move through what is longer than the screen."""
+        self.query_one("#plan-body").scroll_relative(y=by, animate=False)
+
+    # ---- painting
+
+    @property
+    def _low(self) -> bool:
+        return self.size.height < LOW
+
+    def _stands(self, plan_route: tuple[Phase, ...], width: int) -> list[Line]:
+        """Where it stands: its phases, and what it waits for."""
+        return [*self._way(plan_route, width), *self._goes_on(width)]
+
+    def _show_standing(self, found: list[Line]) -> None:
+        """Show what stays in sight, below a rule; no rule where there is nothing."""
+        widget = self.query_one("#plan-stands", Lines)
+        widget.set_class(not found, "-none")
+        widget.show(found)
+
+    def _entitle(self, title: str) -> None:
+        if title != self._entitled:
+            self._entitled = title
+            self.query_one(".frame").border_title = Content(title)
+
+    def _way(self, plan_route: tuple[Phase, ...], width: int) -> list[Line]:
+        """The phases, by what the cluster has of it and what its executor told."""
+        found = self._line or self._last
+        self._last = found
+        seen = [item.step for item in self._told]
+        good = self._over and self._outcome is Outcome.VERIFIED
+        at = Phase.DONE if self._over else found.operation.phase if found else self._phase_told(plan_route)
+        arrived = self._outcome is Outcome.VERIFIED or bool(found and found.operation.arrived_at)
+        done = frozenset(plan_route) if good else route.passed(plan_route, at, seen, arrived=arrived)
+        return route.steps(plan_route, None if self._over else at, done, width)
+
+    def _phase_told(self, plan_route: tuple[Phase, ...]) -> Phase | None:
+        """The phase after the last one that was told to be over."""
+        told = [phase for item in self._told if (phase := route.phase_of(item.step)) in plan_route]
+        return told[-1] if told else None
+
+    def _goes_on(self, width: int) -> list[Line]:
+        """After its arrival: what it still waits for, and how to keep or to end it."""
+        found = self._line
+        if found is None or self._over:
+            return []
+        now, left = time.time(), ""
+        if found.until and found.alive:
+            left = f", {underway.left(found, now)} left"
+        loud = underway.waits(found)
+        head = Span(f"{'▲' if loud else '▶'} {underway.stands(found)}{left}", Slot.BAD if loud else Slot.MARK)
+        found_lines = wrapped(head.text, width, head.slot)
+        asked = underway.question(found)
+        found_lines += indented(asked, width, Slot.WARN) if asked else []
+        return [*found_lines, *verbs(found, self._known.place, width)]
+
+
+def verbs(found: protocol.OperationLine, place: protocol.Place, width: int) -> list[Line]:
+    """The keys for what can be asked, and why not for what cannot, as far as that is of interest."""
+    parts = []
+    for verb in underway.VERBS:
+        reason = underway.refusal(found, verb.name, place)
+        if not reason:
+            parts.append(line(Span(f"  {verb.key}", Slot.MARK), f" {underway.label(found, verb)}"))
+        elif verb.name in found.verbs or verb.name == "abort":
+            parts.append(line(Span(f"  {verb.key} {verb.label}: {reason}", Slot.DIM)))
+    return render.flow(parts, width)
+
+
+def ask(
+    screen: ModalScreen[None],
+    found: protocol.OperationLine,
+    verb: str,
+    send: Send,
+    number: Number,
+) -> None:
+    """Ask something of an operation when a person has said yes to what it does."""
+    from mlconsole.ui.screens.asking import Sure
+
+    op = found.operation
+
+    def answered(reason: str | None) -> None:
+        if reason is not None:
+            send(protocol.Ask(number(), op.key, verb, reason))
+
+    label = next(item for item in underway.VERBS if item.name == verb)
+    title = f"{label.label}: {underway.what(op)} of {op.key}"
+    says, ready = underway.consequence(found, verb), verb == "abort"
+    screen.app.push_screen(
+        Sure(title, says, label.label.capitalize(), ready=ready, reason_needed=verb == "abandon"), answered
+    )
+
+
+class FollowScreen(Following):
+    """An operation that was under way already: one's own that was left, another console's, an interrupted one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "back", "back")]
+
+    def __init__(self, known: Known, send: Send, number: Number, found: protocol.OperationLine) -> None:
+        super().__init__(known, send, number, found.operation.key, "follow")
+        self._operation = found.operation.id
+        self._last = found
+
+    def compose(self) -> ComposeResult:
+        """What it is, what it says, the keys."""
+        with Vertical(classes="frame -tall") as frame:
+            assert self._last is not None
+            op = self._last.operation
+            frame.border_title = Content(f"{underway.what(op)} of {op.key}")
+            with VerticalScroll(id="plan-body", can_focus=False):
+                yield Lines(id="plan-lines")
+            yield Lines(id="plan-stands")
+            yield Lines(id="follow-keys")
+
+    def on_mount(self) -> None:
+        """Follow it."""
+        self._send(protocol.Attach(self._begin(), self._service))
+        self.call_after_refresh(self.renew)
+        self.set_interval(1.0, self.renew)
+
+    def on_resize(self) -> None:
+        """Another width."""
+        self.call_after_refresh(self.renew)
+
+    def on_screen_resume(self) -> None:
+        """The page above is gone."""
+        self.call_after_refresh(self.renew)
+
+    def _take_refusal(self, message: protocol.Refused) -> None:
+        if self._line is not None or self._told:
+            super()._take_refusal(message)
+        self._refused = message
+
+    def lost(self) -> None:
+        """The engine is gone; the operation is not."""
+        words = "the engine ended: the operation goes on, and is here again when the engine is"
+        self._refused = protocol.Refused(0, self._service, words)
+        self.renew()
+
+    def renew(self) -> None:
+        """Show what is known now."""
+        if not self.is_active:
+            return
+        width = max(30, self.query_one("#plan-body").size.width - 2)
+        found, now = self._line or self._last, time.time()
+        assert found is not None
+        op = found.operation
+        rows = underway.about(found, now, width)
+        if op.gates:
+            rows += [EMPTY, *render.gates(op.gates, width)]
+        rows += render.progress(self._told, width) if self._told else self._elsewhere(width)
+        stands = [*self._stands(op.plan.route, width), *(self._end(width) if self._line is None else [])]
+        self.query_one("#plan-lines", Lines).show([*rows, *stands] if self._low else rows)
+        self._show_standing([] if self._low else stands)
+        self.query_one("#follow-keys", Lines).show([line(Span("esc", Slot.MARK), Span(" leave; it goes on", Slot.DIM))])
+
+    def _elsewhere(self, width: int) -> list[Line]:
+        """Where nobody tells its steps: its executor is on another machine, or gone."""
+        found = self._line
+        if found is None or not found.alive or found.here:
+            return []
+        where = found.operation.host or "another machine"
+        said = f"its executor runs on {where}: its steps are told there, its phase here"
+        return [EMPTY, *wrapped(said, width, Slot.DIM)]
+
+    def _end(self, width: int) -> list[Line]:
+        if self._refused is not None and self._refused.request == 0:
+            return wrapped(f"▲ {self._refused.message}", width, Slot.WARN)
+        outcome = self._outcome
+        said = f"over: {outcome}" if outcome else "over; a (audit) has how it ended"
+        return wrapped(said, width, Slot.GOOD if outcome is Outcome.VERIFIED else Slot.WARN)
+
+    def action_back(self) -> None:
+        """Leave; it goes on."""
+        self.dismiss()
+
+
+def hints(*keys: tuple[str, str]) -> Line:
+    """Keys and what they do."""
+    return joined([line(Span(key, Slot.MARK), Span(f" {label}", Slot.DIM)) for key, label in keys])
