@@ -60,7 +60,7 @@ async def test_a_deploy_patches_the_idle_colour_and_leaves_the_traffic(desk):
     assert (plan.from_color, plan.to_color, plan.to_release.version, plan.replicas) == ("blue", "green", "14", 2)
     assert phases_of(plan) == [Phase.BRING_UP]
     assert plan.writes[0].name == "fraud-green"
-    assert plan.route == (Phase.LOCK, Phase.RECORD, Phase.PIN, Phase.BRING_UP, Phase.READY, Phase.RESTORE)
+    assert plan.route == (Phase.LOCK, Phase.RECORD, Phase.BRING_UP, Phase.READY, Phase.RESTORE)
     assert plan.dry_run == "accepted"
     assert not plan.stopping()
     assert not plan.missing_rights
