@@ -350,6 +350,7 @@ def test_resumed_after_a_kill_it_comes_to_its_end(ranker):
 
 def test_2_more_than_one_to_follow(world, ranker):
     environ = ranker(CONFIG.replace('"1s"', '"60s"', 1))
+    forget(world, "fraud-scorer")
     for service in ("ranker", "fraud-scorer"):
         ended = shell(environ, "switch", service, *SURE)
         assert ended.returncode == 0, ended.stderr
