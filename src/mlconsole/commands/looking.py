@@ -40,15 +40,15 @@ async def _run(args: argparse.Namespace, config: Settings) -> int:
     async with Session.open(config) as session:
         found = await _found(session, args.service)
         place = {"context": session.connection.identity.context, "namespace": session.connection.namespace}
+        if not json:
+            _show(page, found, place)
+        told: dict[str, Any] = {}
+        code: int = Exit.DONE
         if args.follow:
-            if not json:
-                _show(page, found, place)
-            return await _follow(args, session, found, page, place)
+            told, code = await _follow(session, found, page)
     if json:
-        write_json({**place, "operations": [underwaypage.as_json(under) for under in found]})
-    else:
-        _show(page, found, place)
-    return Exit.DONE
+        write_json({**place, "operations": [underwaypage.as_json(under) for under in found], **told})
+    return code
 
 
 async def _found(session: Session, service: str | None) -> list[UnderWay]:
@@ -71,16 +71,14 @@ def _show(page: Page, found: list[UnderWay], place: dict[str, Any]) -> None:
         page.line(line)
 
 
-async def _follow(
-    args: argparse.Namespace, session: Session, found: list[UnderWay], page: Page, place: dict[str, Any]
-) -> int:
-    """Stay with one until it is over. Raises Stop and PlanError where there is none to stay with."""
-    if len(found) != 1:
-        if not found and args.output != "json":
-            return Exit.DONE
+async def _follow(session: Session, found: list[UnderWay], page: Page) -> tuple[dict[str, Any], int]:
+    """Stay with the one that is under way until it is over; what there is to tell of it, and the exit code.
+
+    Raises Stop where it is not clear which, PlanError where nobody carries it out, or it failed.
+    """
+    if len(found) > 1:
         names = ", ".join(under.operation.key for under in found)
-        if found:
-            raise Stop("there is more than one to follow", f"name one: {names}", Exit.USAGE)
+        raise Stop("there is more than one to follow", f"name one: {names}", Exit.USAGE)
     steps: list[Step] = []
 
     def report(step: Step) -> None:
@@ -89,13 +87,9 @@ async def _follow(
 
     record = await _stay(session, found[0], report) if found else None
     code = Exit.DONE if record is None or record.outcome is Outcome.VERIFIED else Exit.FAILED
-    if args.output == "json":
-        shown = [underwaypage.as_json(under) for under in found]
-        told = {"steps": steps_json(steps), "record": record_json(record) if record else None}
-        write_json({**place, "operations": shown, **told})
-    elif record is not None:
+    if record is not None:
         page.line(f"{record.outcome}: {record.message}", "bold yellow" if code else "")
-    return code
+    return {"steps": steps_json(steps), "record": record_json(record) if record else None}, code
 
 
 async def _stay(session: Session, under: UnderWay, report: Report) -> Record:

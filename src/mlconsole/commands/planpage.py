@@ -28,7 +28,7 @@ def show(page: Page, plan: Plan, waived: Sequence[str]) -> None:
             ),
             ("cold", plan.cold),
             ("on", f"{target.context} ({target.server}) as {target.user}"),
-            ("traffic", traffic),
+            ("traffic", traffic if moves else ""),
             ("dry run", f"the API server: {plan.dry_run}"),
             ("rights", _rights(plan)),
             ("steps", " > ".join(phase for phase in plan.route if phase not in ALWAYS)),
