@@ -183,6 +183,7 @@ class World:
         lines.append(f'[defaults.deploy]\nimage = "{REGISTRY}/{{model}}:{{version}}"\nresolve = false\n')
         if self.tracking_uri:
             lines.append(f"[registry]\ntracking_uri = {json.dumps(self.tracking_uri)}\n")
+            lines.append('[defaults.watch]\nalias = "champion"\n')
         return "\n".join(lines)
 
     def describe(self) -> dict[str, Any]:
