@@ -49,7 +49,7 @@ class Parity(Table, frozen=True):
     """A file of one JSON payload a line; without it, the rows of the version's input example."""
     count: Count = 50
     """Payloads at most."""
-    tolerance: Annotated[float, Meta(ge=0)] = 1e-6
+    tolerance: Annotated[float, Meta(ge=0)] = 0.05
     """Scores that differ by no more than this agree."""
     max_disagreement: Share | None = 0.2
     """Of the payloads."""
