@@ -81,7 +81,7 @@ def test_the_same_answers_pass_and_the_evidence_says_what_was_counted():
 def test_each_limit_fails_by_itself():
     fine = [pair(0.7, 0.7)] * 19
     assert verdicts([*fine, pair(0.9, 0.1), pair(0.9, 0.1)])["parity.flips"] is Verdict.FAIL
-    assert verdicts([pair(0.7, 0.75)] * 20)["parity.disagreement"] is Verdict.FAIL
+    assert verdicts([pair(0.7, 0.78)] * 20)["parity.disagreement"] is Verdict.FAIL
     assert verdicts([pair(0.6, 0.8)] * 20)["parity.score"] is Verdict.FAIL
     assert verdicts([pair(0.7, 0.7, 0.1, 0.3)] * 20)["parity.latency"] is Verdict.FAIL
     error = Pair(Given(0.7, 0.7, 0.1), Given(seconds=0.1, error="answered 500"))

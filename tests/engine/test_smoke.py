@@ -168,7 +168,7 @@ async def test_a_release_is_on_a_par_with_itself(place):
 
 
 async def test_another_model_disagrees(place):
-    gates = await place.parity(max_latency_ratio=None, max_flips=None)
+    gates = await place.parity(tolerance=1e-6, max_latency_ratio=None, max_flips=None)
     assert set(gates) == {"parity.disagreement", "parity.score", "parity.errors"}
     assert gates["parity.disagreement"].verdict is Verdict.FAIL
     assert gates["parity.disagreement"].value == "100.0%"

@@ -48,7 +48,7 @@ class Pair(Struct, frozen=True):
 class Limits(Struct, frozen=True):
     """How far apart they may be; None for any distance."""
 
-    tolerance: float = 1e-6
+    tolerance: float = 0.05
     threshold: float = 0.5
     max_disagreement: float | None = 0.2
     max_flips: float | None = 0.05
