@@ -39,6 +39,7 @@ GROUPS = {
         "keep": "the release stays: before its time to be kept is over, or where a gate asked",
         "approve": "say yes, as the second person that an operation waits for",
         "abort": "end an operation: undone, or the traffic moved back",
+        "handover": "have its executor stop where it is safe to, for somebody else to go on with it",
         "resume": "go on with one that was interrupted",
         "abandon": "leave an interrupted one as it is, with a reason",
     },

@@ -110,6 +110,7 @@ def kubeconfig_of(tmp_path, text):
 
 EMBEDDED_USERS = {
     "t-admin": User("admin"),
+    "t-bob": User("bob"),
     "t-viewer": User("viewer", rules=(Rule(("get", "list", "watch"), ("services", "deployments")),)),
     "t-reader": User("reader", rules=(Rule(("get", "list", "watch"), ("*",)),)),
 }

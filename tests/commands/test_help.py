@@ -17,7 +17,7 @@ finally:
 
 
 PLANNED = ["deploy", "switch", "rollback", "scale", "restart", "pause", "unpause", "adopt", "drill"]
-OF_OPERATIONS = [*PLANNED, "operations", "audit", "keep", "approve", "abort", "resume", "abandon"]
+OF_OPERATIONS = [*PLANNED, "operations", "audit", "keep", "approve", "abort", "handover", "resume", "abandon"]
 ALSO = [["--help"], ["--version"], ["demo", "--help"], ["statsu"]]
 
 

@@ -28,6 +28,8 @@ from mlconsole.cluster.errors import ClusterError, Conflict, NotFound, ServerErr
 
 REQUESTS = "mlconsole.io/requests"
 """What is asked of whoever holds the lock: a JSON list, the oldest first."""
+TAKEN = "mlconsole.io/taken"
+"""Why the lock was taken from somebody who held it."""
 CLAIM = "mlconsole.io/claim"
 """Which process took the lock: two that go on with one operation have the same holder."""
 MOST_REQUESTS = 20
@@ -307,7 +309,9 @@ async def _still(connection: Connection, namespace: str, service: str, held: Hel
     if found is not None and found.same_claim(held):
         return found
     holder = found.holder if found else ""
-    why = f"{holder} has it now" if holder else "it was given up" if found else "its Lease was deleted"
+    taken = found.annotations.get(TAKEN, "") if found else ""
+    has = f"{holder} has it now" + (f" ({taken})" if taken else "")
+    why = has if holder else "it was given up" if found else "its Lease was deleted"
     raise Lost(f"the lock of {namespace}/{service} is lost", why, "nothing more is written by this operation", holder)
 
 

@@ -1,4 +1,4 @@
-"""A word to an operation under way, from the shell: resume, abort, abandon, keep, approve.
+"""A word to an operation under way, from the shell: resume, abort, abandon, keep, approve, handover.
 
 What is under way is shown first, then asked, the focus on No. Whoever carries it out may run on another machine: the
 request is left where it looks, and this command stays until it is seen to be heard. One that was interrupted is taken
@@ -76,8 +76,7 @@ class Direction:
             self._possible(session, under)
             reason = self._reason()
             if not self._args.yes:
-                sure(f"{self._verb} the {under.operation.plan.kind} of {under.operation.key}?")
-            self._said = True
+                sure(f"{_called(self._verb)} the {under.operation.plan.kind} of {under.operation.key}?")
             done = self._runner.run(self._say(session, under, reason))
             return self._tell(under, done)
         except KeyboardInterrupt:
@@ -105,9 +104,9 @@ class Direction:
             if under.alive and verb in (RESUME, ABANDON):
                 words = f"{what} is being carried out by {under.holder or op.by}: there is nothing to {verb}"
             elif under.alive:
-                words = f"{what} is in phase {op.phase}: there is nothing to {verb}"
+                words = f"{what} is in phase {op.phase}: there is nothing to {_called(verb)}"
             else:
-                words = f"nobody carries out {what}, {under.standing}: there is nothing to {verb}"
+                words = f"nobody carries out {what}, {under.standing}: there is nothing to {_called(verb)}"
             raise PlanError(words, f"what can be asked: {can}", Exit.CONFLICT)
         if verb == Verb.APPROVE and self._runner.run(session.connection.whoami()) == op.by:
             words = f"{op.by} began it, and cannot be the second person to approve it"
@@ -133,24 +132,27 @@ class Direction:
             return await session.take_up(under, self._verb, reason, self._report, to_the_end=stay)
         verb = Verb(self._verb)
         await session.ask(under, verb, reason)
-        self._report(Step("ask", f"asked {under.holder or under.operation.by} to {verb}"))
+        self._report(Step("ask", f"asked {under.holder or under.operation.by} to {verb.said}"))
         found = await watching.until(session, under.operation, self._heard, self._report, HEARD)
         if verb is Verb.ABORT and isinstance(found, UnderWay) and found.alive:
             found = await watching.until(session, found.operation, lambda _: False, self._report, ENDED)
         if isinstance(found, Record):
             return found
-        if not found.alive:
+        if not found.alive and not (verb is Verb.HAND_OVER and found.operation.halted):
             words = f"its executor is gone: {found.standing}"
             raise PlanError(words, f"`mlconsole operations {found.operation.key}` shows what can be done", 1)
         return found.operation
 
     def _heard(self, under: UnderWay) -> bool:
         op = under.operation
+        if self._verb == Verb.HAND_OVER:
+            return False  # heard is when nobody has it any more
         if self._verb == Verb.ABORT:
             return watching.leaving(op)
         return op.phase is not Phase.APPROVAL if self._verb == Verb.APPROVE else op.kept
 
     def _report(self, step: Step) -> None:
+        self._said = True
         self._steps.append(step)
         show_step(self._page, step)
 
@@ -159,15 +161,20 @@ class Direction:
     def _tell(self, under: UnderWay, done: Operation | Record) -> int:
         record = record_of(done) if isinstance(done, Operation) else done
         running = isinstance(done, Operation) and done.running
-        code = self._code(record.outcome, running)
+        handed = self._verb == Verb.HAND_OVER and isinstance(done, Operation)
+        code = Exit.DONE if handed else self._code(record.outcome, running)
         if self._json:
-            self._write(under, record.outcome, record.message, code, record)
+            plan = under.operation.plan
+            about = plan.target.namespace, plan.service
+            self._write(about, under, record.outcome, record.message, code, record)
             return code
-        words = _WORDS.get(self._verb, "heard") if running and self._verb != RESUME else record.outcome
+        words = _WORDS.get(self._verb, "heard") if handed or (running and self._verb != RESUME) else record.outcome
         self._page.line(f"{words}: {record.message}", "bold yellow" if code else "")
         if isinstance(done, Operation) and self._verb != ABORT:
             for line in goes_on(done):
                 self._page.line(line)
+        if handed and isinstance(done, Operation):
+            self._page.line(f"nobody carries it out now: `mlconsole resume {done.key}` goes on with it, on any machine")
         return code
 
     def _code(self, outcome: Outcome, running: bool) -> int:
@@ -183,20 +190,29 @@ class Direction:
         """Nothing is under way: nothing to end or to go on with (I19); to keep or approve it is too late."""
         namespace, name = session.key(self._args.service)
         message = f"nothing is under way on {namespace}/{name}"
-        if self._verb in (Verb.KEEP, Verb.APPROVE):
+        if self._verb in (Verb.KEEP, Verb.APPROVE, Verb.HAND_OVER):
             words = f"`mlconsole audit {namespace}/{name}` says how the last operation ended"
-            raise PlanError(f"{message}: there is nothing to {self._verb}", words, Exit.CONFLICT)
+            raise PlanError(f"{message}: there is nothing to {_called(self._verb)}", words, Exit.CONFLICT)
         if self._json:
-            self._write(None, "none", message, Exit.DONE, None)
+            self._write((namespace, name), None, "none", message, Exit.DONE)
         else:
             self._page.line(message)
         return Exit.DONE
 
-    def _write(self, under: UnderWay | None, outcome: str, message: str, code: int, record: Record | None) -> None:
+    def _write(
+        self,
+        about: tuple[str, str],
+        under: UnderWay | None,
+        outcome: str,
+        message: str,
+        code: int,
+        record: Record | None = None,
+    ) -> None:
+        namespace, name = about
         found: dict[str, Any] = {
             "asked": self._verb,
-            "service": under.operation.plan.service if under else self._args.service.rpartition("/")[2],
-            "namespace": under.operation.plan.target.namespace if under else None,
+            "service": name,
+            "namespace": namespace,
             "outcome": outcome,
             "message": message,
             "exit_code": int(code),
@@ -207,4 +223,9 @@ class Direction:
         write_json(found)
 
 
-_WORDS: dict[str, str] = {Verb.KEEP: "kept", Verb.APPROVE: "approved"}
+def _called(verb: str) -> str:
+    """A verb in a sentence."""
+    return Verb(verb).said if verb in tuple(Verb) else verb
+
+
+_WORDS: dict[str, str] = {Verb.KEEP: "kept", Verb.APPROVE: "approved", Verb.HAND_OVER: "free to be taken up"}

@@ -13,7 +13,7 @@ with --output json, one object:
     kept, words, why, alive (somebody carries it out), here (on this machine), holder (of the lock), standing (what an
     interrupted one has come to: not started, partly applied, applied but unverified, done, overtaken by someone),
     stopped (why its executor gave up), seconds_left (until its lock may be taken), can (what can be asked of it: abort,
-    keep, approve, resume, abandon), gates
+    keep, approve, handover, resume, abandon), carried_by (who took it up, where somebody else did), gates
   with --follow also: steps (a list of step, words) and record (what went on record)
 
 """

@@ -45,6 +45,7 @@ _PASSIVE = {
     "abort": "aborted",
     "keep": "kept",
     "approve": "approved",
+    "handover": "handed over",
     "resume": "resumed",
     "abandon": "abandoned",
 }
@@ -63,6 +64,7 @@ def show(page: Page, under: UnderWay, now: float) -> None:
             ("from", f"{op.plan.from_color} {op.plan.from_release.label}".strip()),
             ("to", _to(op)),
             ("by", f"{op.by} on {op.host or '(unknown)'}, {lasting(now - op.started_at)} ago"),
+            ("taken up by", op.carried_by),
             ("reason", op.reason),
             ("steps", " > ".join(steps)),
             ("last", f"{op.words}, {lasting(now - op.phase_at)} ago" if op.words else ""),
@@ -116,6 +118,7 @@ def as_json(under: UnderWay) -> dict[str, Any]:
         "to": {"color": plan.to_color or None, "version": plan.to_release.version or None},
         "by": op.by,
         "host": op.host or None,
+        "carried_by": op.carried_by or None,
         "reason": op.reason,
         "waived": list(op.waived),
         "started_at": op.started_at,

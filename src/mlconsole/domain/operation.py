@@ -29,6 +29,13 @@ class Verb(enum.StrEnum):
     """The release stays: now, or when the watch window has passed."""
     APPROVE = "approve"
     """By a second person."""
+    HAND_OVER = "handover"
+    """Its executor stops at the next safe point and gives up the lock: somebody else goes on with it."""
+
+    @property
+    def said(self) -> str:
+        """The verb in a sentence: "asked to hand over"."""
+        return "hand over" if self is Verb.HAND_OVER else self.value
 
 
 class Request(Struct, frozen=True):
@@ -77,6 +84,8 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     """Why it left its route."""
     halted: str = ""
     """Why its executor gave up; it stays as it is until somebody says how it goes on (I18)."""
+    carried_by: str = ""
+    """Who took it up, where that is somebody else than who began it."""
 
     @property
     def id(self) -> str:
@@ -92,6 +101,11 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     def token(self) -> int:
         """The fencing token that it holds, or held last; 0 for one that never had the lock."""
         return self.tokens[-1] if self.tokens else 0
+
+    @property
+    def carrier(self) -> str:
+        """Whose executor is at work on it, or was last."""
+        return self.carried_by or self.by
 
     @property
     def ended(self) -> bool:
@@ -252,6 +266,8 @@ def _asked(op: Operation, request: Request, now: float) -> Operation:
     said = f"{request.by} asked to {request.verb}" + (f": {request.reason}" if request.reason else "")
     if request.verb is Verb.ABORT:
         return _abort(op, said, now)
+    if request.verb is Verb.HAND_OVER:
+        return _hand_over(op, request)
     if request.verb is Verb.APPROVE:
         second = op.phase is Phase.APPROVAL and request.by and request.by != op.by
         return _go(op, _next(op), said, now) if second else op
@@ -281,6 +297,19 @@ def _abort(op: Operation, said: str, now: float) -> Operation:
     if op.phase in MOVED - {Phase.RETURN, Phase.RETIRE} and not op.plan.backward:
         return _leave(op, Outcome.RETURNED, Phase.RETURN, said, now)
     return op
+
+
+_KEPT_IN_HAND = frozenset(
+    {Phase.LOCK, Phase.RECORD, Phase.RETIRE, Phase.CLEAN_UP, Phase.RETURN, Phase.RESTORE, Phase.DONE}
+)
+"""Phases in which an operation is not handed over: not on record yet, or over before anybody could take it up."""
+
+
+def _hand_over(op: Operation, request: Request) -> Operation:
+    if op.phase in _KEPT_IN_HAND:
+        return op
+    said = f"handed over by {request.by}" + (f": {request.reason}" if request.reason else "")
+    return replace(op, halted=said, words=said)
 
 
 def ways(op: Operation) -> tuple[Verb, ...]:
@@ -342,7 +371,7 @@ def record_of(op: Operation, message: str = "") -> Record:
         to_release=plan.to_release,
         outcome=outcome,
         verified_at=op.arrived_at,
-        message=message or op.why or op.words,
+        message=(message or op.why or op.words) + (f" (taken up by {op.carried_by})" if op.carried_by else ""),
         from_good_since=plan.from_good_since,
         waived=op.waived,
         from_revision=plan.from_revision,
@@ -417,6 +446,11 @@ def standing(op: Operation, seen: Seen) -> Standing:
     if not op.plan.moves_traffic and op.phase is Phase.RESTORE and op.ending is Outcome.OPEN:
         return Standing.DONE
     return Standing.PARTLY if seen.in_place else Standing.NOT_STARTED
+
+
+def carried(op: Operation, by: str, host: str) -> Operation:
+    """The operation as somebody takes it up: whose it is from now on, whoever began it."""
+    return replace(op, carried_by=by if by != op.by else "", host=host)
 
 
 def resumed(op: Operation, state: Standing, now: float) -> Operation:

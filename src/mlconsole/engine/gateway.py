@@ -82,13 +82,19 @@ LookAgain = Callable[[Seen], Awaitable[Seen]]
 
 
 class Gateway:
-    """Sends the writes of plans on one connection. `fence` says, and asserts, what lock they are sent under."""
+    """Sends the writes of plans on one connection. `fence` says, and asserts, what lock they are sent under.
 
-    def __init__(self, connection: Connection, settings: Settings, fence: Fence, clock: Clock = time.time) -> None:
+    `carrier` is who carries a plan out where that is somebody else than who made it: it was taken up again.
+    """
+
+    def __init__(
+        self, connection: Connection, settings: Settings, fence: Fence, clock: Clock = time.time, carrier: str = ""
+    ) -> None:
         self._connection = connection
         self._settings = settings
         self._fence = fence
         self._clock = clock
+        self._carrier = carrier
 
     # ---- before
 
@@ -172,9 +178,10 @@ class Gateway:
             if not plan.backward:
                 raise
             return
-        unsaid = self._connection.identity.user
-        if user != plan.target.user and unsaid not in (user, plan.target.user):
-            raise PlanError(f"you are {user} to the server now, the plan was made by {plan.target.user}", "", 4)
+        unsaid, known = self._connection.identity.user, self._carrier or plan.target.user
+        if user != known and unsaid not in (user, known):
+            done = "taken up" if self._carrier else "made"
+            raise PlanError(f"you are {user} to the server now, the plan was {done} by {known}", "", 4)
 
     # ---- the traffic
 

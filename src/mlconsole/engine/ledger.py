@@ -50,18 +50,28 @@ class Ledger:
         """What else is to be written there with the next record."""
 
     async def intend(
-        self, record: Record, operation: Operation, report: Report, overtaken: Sequence[Record] = ()
+        self,
+        record: Record,
+        operation: Operation,
+        report: Report,
+        overtaken: Sequence[Record] = (),
+        taken_from: str = "",
     ) -> None:
         """Write the intent down before anything changes, and with it what became of operations that it overtook.
 
+        `taken_from` is who was at work on the service and had its lock taken by force: an Event says so at once.
         Raises PlanError for what goes forward and cannot be recorded; a rollback goes on, and says so.
         """
         hurry = operation.plan.backward
         seconds = ROLLBACK_SECONDS if hurry else FORWARD_SECONDS
-        local, cluster = await asyncio.gather(
+        local, cluster, untold = await asyncio.gather(
             self._locally(record, seconds),
             _told("the cluster", self._in_cluster((*overtaken, record), operation, seconds)),
+            self._loudly(record, taken_from, seconds),
         )
+        if taken_from:
+            silent = f"; no Event of it in {untold}" if untold else ""
+            report(Step("lock", f"WARNING: taken by force from {taken_from}{silent}"))
         loud = "; ".join(words for words in (local, cluster) if words)
         if loud and not hurry:
             words = f"the intent could not be written down: {loud}; nothing was changed"
@@ -97,6 +107,13 @@ class Ledger:
             self.past = await patiently(
                 lambda: history.append(self._connection, list(records), self.past, operation, self.more), seconds
             )
+
+    async def _loudly(self, record: Record, taken_from: str, seconds: float) -> str:
+        """Empty, or why there is no Event of a lock that was taken by force."""
+        if not taken_from:
+            return ""
+        tell = patiently(lambda: events.tell_taken(self._connection, record, taken_from), seconds)
+        return await _told("the cluster", tell)
 
     async def _locally(self, record: Record, seconds: float) -> str:
         """Empty, or why there is no line in the journal. A disk that hangs holds nobody up."""

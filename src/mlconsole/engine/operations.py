@@ -139,10 +139,11 @@ class Operations:
             by = scope.user or connection.identity.user
             if under.alive:
                 await underway.ask(connection, under, Verb(intent.verb), by, intent.reason)
-                words = f"asked {under.holder or under.operation.by} to {intent.verb}"
+                words = f"asked {under.holder or under.operation.by} to {Verb(intent.verb).said}"
                 await self._publish(protocol.Progress(intent.request, intent.service, "ask", words, time.time()))
                 folder, executor = underway.folder_of(under.operation.id), None
             else:
+                await underway.assert_may_go_on(connection, self._settings, under, intent.verb)
                 executor = await asyncio.to_thread(Executor, self._at(scope))
                 try:
                     folder = underway.take_up(under, intent.verb, by, intent.reason, executor)

@@ -55,6 +55,15 @@ async def policy_gates(
     return [*found, *(gate for gate in rules if gate), *policy.bound(place, kind, gates)]
 
 
+async def member_gate(connection: Connection, settings: Settings, environment: Environment, kind: Kind) -> Gate | None:
+    """Whether whoever asks may go forward; None where everybody may. Raises ClusterError, TimeoutError."""
+    if kind in policy.FREE or not environment.groups:
+        return None
+    who = await connection.whois()
+    place = _place(settings, Rules(environment.name, environment.groups))
+    return policy.groups_gate(place, kind, visible(who.user), who.groups)
+
+
 def read_only_gate(settings: Settings, environment: Environment) -> Gate | None:
     """The refusal of every write, or None."""
     if settings.read_only:

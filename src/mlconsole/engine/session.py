@@ -169,6 +169,7 @@ class Session:
         Raises PlanError, ClusterError, OSError.
         """
         self.assert_allowed(under)
+        await underway.assert_may_go_on(self.connection, self._settings, under, how)
         by = await self.connection.whoami()
         executor = await asyncio.to_thread(Executor, self._settings)
         try:

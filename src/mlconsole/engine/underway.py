@@ -13,7 +13,6 @@ import time
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from mlconsole.cluster import fresh, history, leases
 from mlconsole.cluster.connection import Connection
@@ -28,6 +27,7 @@ from mlconsole.engine.execution.folder import Folder, root
 from mlconsole.engine.execution.process import Executor
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.patience import patiently
+from mlconsole.engine.policy import member_gate
 
 SECONDS = 20.0
 RESUME, ABORT, ABANDON = "resume", "abort", "abandon"
@@ -94,8 +94,7 @@ def seen_of(operation: Operation, live: fresh.Fresh) -> Seen:
     in_place = tuple(number for number, write in enumerate(plan.writes) if live.has(write))
     if not plan.moves_traffic:
         return Seen(in_place)
-    number = plan.writes.index(plan.write)
-    return Seen(in_place, moved=number in in_place, home=live.meets(plan.write))
+    return Seen(in_place, moved=any(live.has(write) for write in plan.arrivals), home=live.meets(plan.write))
 
 
 def folder_of(operation: str) -> Folder:
@@ -111,6 +110,20 @@ def assert_allowed(connection: Connection, settings: Settings, under: UnderWay) 
         raise PlanError(f"refused: {policy.value} ({policy.evidence})", "", 3)
 
 
+async def assert_may_go_on(connection: Connection, settings: Settings, under: UnderWay, how: str) -> None:
+    """Raise PlanError where this user may not be the one who goes on with it: the rules hold for whoever resumes.
+
+    Raises ClusterError, TimeoutError where the server does not say who asks.
+    """
+    plan = under.operation.plan
+    environment = settings.environment(connection.identity.context, plan.target.namespace)
+    if how != RESUME or plan.backward:
+        return
+    gate = await patiently(lambda: member_gate(connection, settings, environment, plan.kind), SECONDS)
+    if gate is not None and gate.stops:
+        raise PlanError(f"refused: {gate.value} ({gate.evidence})", f"needed: {gate.limit}", 3)
+
+
 def request_of(operation: Operation, verb: Verb, by: str, reason: str) -> Request:
     """A request to whoever carries an operation out."""
     return Request(verb, operation.id, visible(by), time.time(), redact(reason), socket.gethostname())
@@ -123,8 +136,11 @@ async def ask(connection: Connection, under: UnderWay, verb: Verb, by: str, reas
     """
     operation = under.operation
     if verb not in ways(operation):
-        words = f"{operation.plan.kind} of {operation.key} is in phase {operation.phase}: there is nothing to {verb}"
-        raise PlanError(words, f"it can be asked to: {', '.join(ways(operation)) or 'nothing'}", 4)
+        words = (
+            f"{operation.plan.kind} of {operation.key} is in phase {operation.phase}: there is nothing to {verb.said}"
+        )
+        can = ", ".join(way.said for way in ways(operation)) or "nothing"
+        raise PlanError(words, f"it can be asked to: {can}", 4)
     request = request_of(operation, verb, by, reason)
     if under.here and verb is not Verb.APPROVE:
         folder_of(operation.id).ask(request)
@@ -156,4 +172,4 @@ def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor)
         taken = machine.resumed(operation, under.standing, now)
         if how == ABORT:
             taken = machine.aborting(taken, by, redact(reason), now)
-    return executor.begin(replace(taken, host=socket.gethostname()))
+    return executor.begin(machine.carried(taken, by, socket.gethostname()))

@@ -16,7 +16,7 @@ from mlconsole import logfile
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
-from mlconsole.domain.operation import Operation
+from mlconsole.domain.operation import Operation, Verb
 from mlconsole.engine.answering import describe
 from mlconsole.engine.audit import Journal, default_path
 from mlconsole.engine.execution.folder import Entry, Folder, root
@@ -70,12 +70,16 @@ async def _execute(operation: Operation, settings: Settings, folder: Folder) -> 
 
 
 async def _listen(runner: Runner, folder: Folder) -> None:
-    """Hand on what is asked from this machine, each request once."""
+    """Hand on what is asked from this machine, each request once.
+
+    An approval counts on the Lease alone: there the API server knows, and can log, who wrote it.
+    """
     heard = 0
     while True:
         asked = list(folder.requests())
         for request in asked[heard:]:
-            runner.ask(request)
+            if request.verb is not Verb.APPROVE:
+                runner.ask(request)
         heard = len(asked)
         await asyncio.sleep(REQUESTS)
 

@@ -13,6 +13,7 @@ from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, Conflict
 from mlconsole.domain.operation import Operation, Request
 from mlconsole.domain.plans import Plan, PlanError
+from mlconsole.domain.text import visible
 from mlconsole.engine.patience import patiently
 
 DURATION = 15.0
@@ -37,12 +38,15 @@ class Lock:
         self._at = operation.plan.target.namespace, operation.plan.service
         self._before = operation.tokens
         self._holder = holder
+        self._reason = operation.reason
         self._asked = asked
         self._heard: set[tuple[str, float]] = set()
         self._held: leases.Held | None = None
         self._sure_until = float("-inf")
         self._phase = ""
         self.token = 0
+        self.taken_from = ""
+        """Who held it when it was taken by force; empty where nobody did."""
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Why the lock is not ours any more."""
 
@@ -76,30 +80,31 @@ class Lock:
         for _ in range(3):
             if not free:
                 seen = await patiently(lambda: leases.read(self._connection, *self._at), SECONDS)
-            if not (free or seen is None or force or mine(seen.operation) or leases.Expiry().expired(seen)):
+            holder = "" if free or seen is None else _holder(seen, mine)
+            if holder and not force:
                 raise PlanError(
-                    f"{'/'.join(self._at)} is held by {seen.holder}",
+                    f"{'/'.join(self._at)} is held by {holder}",
                     "`mlconsole operations` shows what is under way; a rollback takes it over",
                     4,
                 )
             try:
-                return await self._take(plan, seen)
+                return await self._take(plan, seen, holder)
             except Conflict:
                 free = False  # somebody was faster: what they have is looked at
         raise PlanError(f"somebody else took the lock of {'/'.join(self._at)}", "look again and plan again", 4)
 
-    async def _take(self, plan: Plan, seen: leases.Held | None) -> int:
-        words = f"{plan.kind} to {plan.to_color} {plan.to_release.label}".strip()
+    async def _take(self, plan: Plan, seen: leases.Held | None, holder: str) -> int:
+        annotations = {PLAN: f"{plan.kind} to {plan.to_color} {plan.to_release.label}".strip()}
+        if holder:
+            annotations[leases.TAKEN] = ": ".join(filter(None, (f"taken by force for a {plan.kind}", self._reason)))
         least = int(plan.fence) if plan.fence.isdigit() else 0
         began = time.monotonic()
         self._held = await patiently(
-            lambda: leases.acquire(
-                self._connection, *self._at, self._holder, DURATION, {PLAN: words}, seen, least=least
-            ),
+            lambda: leases.acquire(self._connection, *self._at, self._holder, DURATION, annotations, seen, least=least),
             SECONDS,
         )
         self._sure_until = began + DURATION
-        self.token = self._held.token
+        self.token, self.taken_from = self._held.token, holder
         return self.token
 
     def say(self, phase: str) -> None:
@@ -125,7 +130,7 @@ class Lock:
                 self._held = await leases.renew(self._connection, *self._at, self._held, {PHASE: self._phase})
         except leases.Lost as error:
             if not self.lost.done():
-                self.lost.set_result(error.why)
+                self.lost.set_result(visible(error.why, 400))
             raise PlanError(error.what, error.why, 4) from error
         self._sure_until = began + DURATION
         for raw in leases.requests(self._held):
@@ -146,3 +151,9 @@ class Lock:
             held, self._held = self._held, None
             async with asyncio.timeout(SECONDS):
                 await leases.release(self._connection, *self._at, held)
+
+
+def _holder(seen: leases.Held, mine: Callable[[str], bool]) -> str:
+    """Who holds a lock and may be alive; empty for one that may be taken."""
+    gone = mine(seen.operation) or leases.Expiry().expired(seen)
+    return "" if gone else visible(seen.holder, 120)

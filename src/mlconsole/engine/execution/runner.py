@@ -88,13 +88,13 @@ class Runner:
         """The outcome that is surely on record; None while nothing is. What an executor before this one had decided, it
         may not have come to write down."""
         plan = operation.plan
-        holder = f"{operation.by}@{operation.host}/{plan.id}"
+        holder = f"{operation.carrier}@{operation.host}/{plan.id}"
         lock = Lock(connection, operation, holder, self.ask)
         ledger = Ledger(connection, journal, clock)
         self.context = Context(
             connection,
             settings,
-            gateway=Gateway(connection, settings, lock, clock),
+            gateway=Gateway(connection, settings, lock, clock, operation.carried_by),
             ledger=ledger,
             lock=lock,
             report=self.report,
@@ -136,6 +136,8 @@ class Runner:
         hint, code = "", 0
         if outcome in (Outcome.FAILED, Outcome.OVERTAKEN) or op.halted:
             _, hint, code = describe(self.error) if self.error else ("", "", 1)
+        if op.halted:
+            hint = hint or f"`mlconsole resume {op.key}` goes on with it, on any machine"
         self._folder.say(Entry(self._clock(), "end", op.halted or op.why or op.words, outcome, hint, code, ended=True))
 
     async def _leave(self) -> None:

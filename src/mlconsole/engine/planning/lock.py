@@ -38,7 +38,11 @@ def read(grounds: Grounds, kind: Kind) -> Under:
     if kind is Kind.ROLLBACK and open_op is not None and open_op.plan.kind is not Kind.ROLLBACK:
         return Under(warnings=(f"this takes the service from {what}",), holder=holder, preempts=what)
     evidence = f"Lease mlconsole-{grounds.fresh.service.name}: {what}"
-    return Under((Gate(NAME, Verdict.FAIL, f"held by {holder}", "free", evidence),), holder=holder)
+    gate = Gate(NAME, Verdict.FAIL, f"held by {holder}", "free", evidence)
+    return Under((gate,), (f"to waive `{NAME}` breaks the glass: {what} stops where it is; {_LEFT}",), holder)
+
+
+_LEFT = "what it pinned is put back, what else it made stays, and both records and an Event say who did it and why"
 
 
 def _interrupted(op: Operation | None, kind: Kind) -> Under:

@@ -68,7 +68,8 @@ async def record(context: Context, op: Operation) -> Event:
     before = context.seen.past.operation
     if before is not None and before.id != op.id and not before.ended:
         op = context.note(replace(op, inherited=_pinned(before)))
-    await context.ledger.intend(record_of(op), op, context.report, _overtaken(context.seen.past, op))
+    overtaken = _overtaken(context.seen.past, op)
+    await context.ledger.intend(record_of(op), op, context.report, overtaken, context.lock.taken_from)
     if any(write.phase in (Phase.PIN, Phase.BRING_UP) for write in op.plan.writes):
         # What follows writes elsewhere first: the Service names this operation, and its token, from now on.
         await context.gateway.claim(op.plan, context.seen, context.report)
@@ -83,10 +84,19 @@ def _pinned(before: Operation) -> tuple[Write, ...]:
 
 
 def _overtaken(past: history.Past, op: Operation) -> tuple[Record, ...]:
-    """The records of operations that nobody ended, and that nobody will."""
-    words = f"overtaken by {op.plan.kind} {op.id} of {op.by}"
+    """The records of operations that nobody ended, and that nobody will; who ended them, and why.
+
+    Of one whose traffic had arrived that stays true: only what came after it is cut short.
+    """
+    words = f"overtaken by {op.plan.kind} {op.id} of {op.by}" + (f": {op.reason}" if op.reason else "")
+    before = past.operation.id if past.operation is not None and not past.operation.ended else ""
     return tuple(
-        replace(item, outcome=Outcome.OVERTAKEN, ended_at=op.started_at, message=f"{item.message}; {words}".strip("; "))
+        replace(
+            item,
+            outcome=Outcome.OVERTAKEN if item.outcome is Outcome.OPEN else item.outcome,
+            ended_at=item.ended_at or op.started_at,
+            message=f"{item.message}; {words}".strip("; "),
+        )
         for item in past.records
-        if item.outcome is Outcome.OPEN and item.id != op.id
+        if item.id != op.id and (item.outcome is Outcome.OPEN or item.id == before)
     )
