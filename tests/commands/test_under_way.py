@@ -8,7 +8,7 @@ from commands.conftest import ALONE, journal, live
 
 APPROVED = "[environments.any]\napproval = true\n" + ALONE
 SLOW = ALONE.replace("1s", "60s")
-WORDS = ("resume", "abort", "abandon", "keep", "approve")
+WORDS = ("resume", "abort", "abandon", "keep", "approve", "handover")
 
 
 @pytest.fixture
@@ -80,6 +80,13 @@ async def test_what_was_killed_says_what_it_has_come_to(run, killed):
     assert "`mlconsole resume ml/fraud`" in ended.out
 
 
+async def test_a_viewer_may_look(run, guarded, waiting):
+    guarded("viewer")
+    for arguments in ((), ("fraud",)):
+        (found,) = (await run("operations", *arguments, "--output", "json")).json["operations"]
+        assert found["phase"] == "approval"
+
+
 async def test_what_nobody_carries_out_cannot_be_followed(run, killed):
     ended = await run("operations", "fraud", "--follow", "--output", "json")
     assert ended.code == ended.json["exit_code"] == 1
@@ -102,11 +109,12 @@ async def test_another_machine_s_is_followed_to_its_end(run, leave, home, elsewh
 @pytest.mark.parametrize("word", WORDS)
 async def test_without_an_operation(run, fraud, word):
     ended = await run(word, "fraud", "--yes", "--reason", "x", "--output", "json")
-    if word in ("keep", "approve"):
+    if word in ("keep", "approve", "handover"):
         assert (ended.code, ended.json["exit_code"]) == (4, 4)
         assert "nothing is under way" in ended.json["error"]
     else:
         assert (ended.code, ended.json["outcome"], ended.json["operation"]) == (0, "none", None)
+        assert (ended.json["namespace"], ended.json["service"]) == ("ml", "fraud")
     assert journal() == []
 
 
@@ -118,11 +126,18 @@ async def test_4_what_cannot_be_asked_of_one_that_waits(run, fraud, waiting, wor
     assert waiting.folder.alive
 
 
-@pytest.mark.parametrize("word", ["keep", "approve"])
+@pytest.mark.parametrize("word", ["keep", "approve", "handover"])
 async def test_4_what_cannot_be_asked_of_one_that_was_killed(run, killed, word):
     ended = await run(word, "fraud", "--yes", "--output", "json")
     assert ended.code == 4
     assert "resume, abort, abandon" in ended.json["hint"]
+
+
+async def test_4_what_may_be_alive_elsewhere_is_not_taken_up(run, killed, elsewhere):
+    """Its lock is fresh: only its own machine knows that nobody renews it."""
+    ended = await run("resume", "fraud", "--yes", "--output", "json")
+    assert ended.code == 4, ended.err
+    assert "being carried out by" in ended.json["error"]
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -132,7 +147,7 @@ async def test_2_nobody_to_ask(run, fraud, word):
     assert "--yes" in ended.err
 
 
-@pytest.mark.parametrize("word", ["abort", "approve"])
+@pytest.mark.parametrize("word", ["abort", "approve", "handover"])
 async def test_3_read_only(run, waiting, word):
     ended = await run(word, "fraud", "--yes", "--read-only", "--output", "json")
     assert ended.code == ended.json["exit_code"] == 3
