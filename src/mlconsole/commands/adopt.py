@@ -11,9 +11,9 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What it takes."""
     words = (
         "Make a plain Deployment and its Service blue-green without losing a request: a copy with a colour is\n"
-        "brought up, asked, and given the traffic; the plain Deployment is taken down when its last request is\n"
-        "done. --undo goes the same way back. In production the service's name has to be typed; with --yes, given\n"
-        "as --confirm NAME."
+        "brought up, asked, and given the traffic; the plain Deployment is scaled to 0 when its last request is\n"
+        "done, and kept. --undo has it serve again and removes the colours. In production the service's name has\n"
+        "to be typed; with --yes, given as --confirm NAME."
     )
     found = usage.planned("adopt", words, common)
     found.add_argument("--undo", action="store_true", help="make it a plain Deployment and Service again")
