@@ -3,19 +3,22 @@
 A Service is blue-green when one key of its selector, left out, makes it select two Deployments that differ in just
 that label, whatever its name (`color`, `slot`, `version`, ...); also when a known key says blue or green and the other
 colour has no Deployment yet. Any other single Deployment is a plain service. What is neither is shown as what it is,
-with words.
+with words. A Deployment that says that it was adopted stands beside the colours, and is none of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mlconsole.cluster import objects
 from mlconsole.cluster.inventory import Inventory, template_labels
-from mlconsole.cluster.pods import digest_in, main_container
+from mlconsole.cluster.pods import PodRow, digest_in, main_container
+from mlconsole.domain import adopting
+from mlconsole.domain.adopting import ADOPTED, Adopted
 from mlconsole.domain.services import (
     Color,
     Endpoint,
@@ -60,6 +63,11 @@ def describe(service: objects.Service, inventory: Inventory, hints: Hints = NO_H
     }
     if not selector:
         return _malformed(service, facts, _no_selector(service))
+    return _adopted(service, inventory, facts, hints) or _unadopted(service, inventory, facts, hints)
+
+
+def _unadopted(service: objects.Service, inventory: Inventory, facts: Facts, hints: Hints) -> ModelService:
+    meta, selector = service.metadata, dict(service.spec.selector or {})
     found = _colors_by_selector(inventory, meta.namespace, selector, hints)
     if found is not None:
         return _colored(service, inventory, facts, *found, hints)
@@ -76,6 +84,64 @@ def describe(service: objects.Service, inventory: Inventory, hints: Hints = NO_H
     return _malformed(
         service, facts, f"its selector matches {len(matched)} Deployments that no colour tells apart: {names}"
     )
+
+
+# ---- adoptions
+
+
+def _adopted(service: objects.Service, inventory: Inventory, facts: Facts, hints: Hints) -> ModelService | None:
+    """A service with a Deployment that says that this Service was its alone, and what was made of it."""
+    meta, wanted = service.metadata, colorless(dict(service.spec.selector or {}), hints)
+    for item in inventory.deployments.select(meta.namespace, wanted):
+        said = (item.metadata.annotations or {}).get(ADOPTED)
+        found = adopting.decode(said) if said else None
+        if found is not None and found.service == meta.name:
+            return _beside(service, inventory, facts, found, item, hints)
+    return None
+
+
+def _beside(
+    service: objects.Service,
+    inventory: Inventory,
+    facts: Facts,
+    adopted: Adopted,
+    plain: objects.Deployment,
+    hints: Hints,
+) -> ModelService | None:
+    """A service with what it was adopted from beside its colours; None where it has no colour."""
+    selector, key, name = dict(service.spec.selector or {}), adopted.key, _label(plain, adopted.key)
+    base = {label: value for label, value in selector.items() if label != key}
+    group = _grouped(_candidates(inventory, service.metadata.namespace, base, key), key)
+    group = {color: items for color, items in group.items() if plain not in items}
+    if key in selector and (group or selector[key] != name):
+        return _colored(service, inventory, facts, key, group, hints, plain)
+    color = replace(_plain_color(plain, base, key, inventory, hints), name="")
+    if not group:
+        return None if key not in selector else _alone(service, inventory, facts, key, base, color)
+    found = _colored(service, inventory, facts, key, group, hints)
+    names = ", ".join(sorted(item.metadata.name for items in group.values() for item in items))
+    words = f"{names} gets traffic too: an adoption of {plain.metadata.name} that has not ended"
+    return replace(found, shape=Shape.PLAIN, colors=(color, *found.colors), problems=(words,))
+
+
+def _alone(
+    service: objects.Service, inventory: Inventory, facts: Facts, key: str, base: dict[str, str], color: Color
+) -> ModelService:
+    """An adoption that was undone, but for the selector, which still names the plain Deployment's own colour."""
+    meta = service.metadata
+    points = tuple(Endpoint(name, "", ready) for name, ready in inventory.addresses_of(service))
+    return ModelService(
+        meta.namespace, meta.name, Shape.PLAIN, color_key=key, base=base, colors=(color,), endpoints=points, **facts
+    )
+
+
+def _plain_color(
+    plain: objects.Deployment, base: dict[str, str], key: str, inventory: Inventory, hints: Hints
+) -> Color:
+    """What was adopted: its pods have no colour, or one that is neither of the two."""
+    name = _label(plain, key)
+    rows = [row for row in inventory.pods.select(plain.metadata.namespace, base) if row.labels.get(key, "") == name]
+    return _color(name, [plain], rows, inventory, hints)
 
 
 def is_candidate(service: objects.Service) -> bool:
@@ -177,7 +243,7 @@ def _plain(
     service: objects.Service, inventory: Inventory, facts: Facts, deployment: objects.Deployment, hints: Hints
 ) -> ModelService:
     meta, selector = service.metadata, dict(service.spec.selector or {})
-    color = _color("", [deployment], selector, inventory, hints)
+    color = _color("", [deployment], inventory.pods.select(meta.namespace, selector), inventory, hints)
     points = tuple(Endpoint(name, "", ready) for name, ready in inventory.addresses_of(service))
     return ModelService(
         meta.namespace, meta.name, Shape.PLAIN, base=selector, colors=(color,), endpoints=points, **facts
@@ -185,15 +251,26 @@ def _plain(
 
 
 def _colored(
-    service: objects.Service, inventory: Inventory, facts: Facts, key: str, group: Groups, hints: Hints
+    service: objects.Service,
+    inventory: Inventory,
+    facts: Facts,
+    key: str,
+    group: Groups,
+    hints: Hints,
+    plain: objects.Deployment | None = None,
 ) -> ModelService:
     meta, selector = service.metadata, dict(service.spec.selector or {})
     base = {name: value for name, value in selector.items() if name != key}
-    colors = tuple(_color(name, group[name], {**base, key: name}, inventory, hints) for name in sorted(group))
-    color_of = {pod.name: color.name for color in colors for pod in color.pods}
+    pods = inventory.pods
+    colors = tuple(
+        _color(name, group[name], pods.select(meta.namespace, {**base, key: name}), inventory, hints)
+        for name in sorted(group)
+    )
+    beside = _plain_color(plain, base, key, inventory, hints) if plain is not None else None
+    color_of = {pod.name: color.name for color in (*colors, *([beside] if beside else [])) for pod in color.pods}
     points = tuple(Endpoint(name, color_of.get(name, ""), ready) for name, ready in inventory.addresses_of(service))
     live = selector.get(key, "")
-    shape, problems = _shape(key, live, group)
+    shape, problems = _shape(key, live, group, beside.name if beside else "")
     return ModelService(
         meta.namespace,
         meta.name,
@@ -204,11 +281,12 @@ def _colored(
         colors=colors,
         endpoints=points,
         problems=problems,
+        plain=beside,
         **facts,
     )
 
 
-def _shape(key: str, live: str, group: Groups) -> tuple[Shape, tuple[str, ...]]:
+def _shape(key: str, live: str, group: Groups, beside: str) -> tuple[Shape, tuple[str, ...]]:
     if len(group) > 2:
         names = ", ".join(sorted(group)[:5])
         return Shape.MALFORMED, (f"{len(group)} colours by {key} ({names}): name two in mlconsole.toml",)
@@ -218,7 +296,7 @@ def _shape(key: str, live: str, group: Groups) -> tuple[Shape, tuple[str, ...]]:
             return Shape.MALFORMED, (f"{len(items)} Deployments are {name}: {names}; a colour is one Deployment",)
     if not live:
         return Shape.BOTH, (f"both colours get traffic: the selector does not name {key}",)
-    if live not in group:
+    if live not in group and live != beside:
         return Shape.BLUE_GREEN, (f"nothing gets traffic: no Deployment has {key}={live}, which the selector names",)
     return Shape.BLUE_GREEN, ()
 
@@ -247,12 +325,12 @@ def _labels(labels: dict[str, str]) -> str:
 
 
 def _color(
-    name: str, deployments: list[objects.Deployment], wanted: dict[str, str], inventory: Inventory, hints: Hints
+    name: str, deployments: list[objects.Deployment], rows: Iterable[PodRow], inventory: Inventory, hints: Hints
 ) -> Color:
-    """A colour; `wanted` is what the Service's selector would be, were this colour live."""
+    """A colour; `rows` are the pods that the Service would select, were this colour live."""
     deployment = deployments[0]
     meta, spec, status = deployment.metadata, deployment.spec, deployment.status
-    pods = tuple(sorted((row.state for row in inventory.pods.select(meta.namespace, wanted)), key=_by_name))
+    pods = tuple(sorted((row.state for row in rows), key=_by_name))
     scaler = inventory.autoscaler_of(deployment)
     digests = {pod.digest for pod in pods if pod.ready and pod.digest}
     release = release_of(spec.template, meta.annotations, hints, next(iter(digests)) if len(digests) == 1 else "")

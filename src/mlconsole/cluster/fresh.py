@@ -132,9 +132,10 @@ def _service(body: bytes, path: str) -> objects.Service:
 
 def _of(service: ModelService, inventory: Inventory, there: Container[tuple[str, str]]) -> list[tuple[str, str]]:
     """The objects that are kept whole: what a write may test and replace. Not the whole namespace's."""
-    wanted = [("services", service.name), *(("deployments", color.deployment) for color in service.colors)]
-    wanted += [("replicasets", revision.replica_set) for color in service.colors for revision in color.revisions]
-    colors = {color.deployment for color in service.colors}
+    every = (*service.colors, *([service.plain] if service.plain else []))
+    wanted = [("services", service.name), *(("deployments", color.deployment) for color in every)]
+    wanted += [("replicasets", revision.replica_set) for color in every for revision in color.revisions]
+    colors = {color.deployment for color in every}
     wanted += [
         (resources.AUTOSCALERS.key, scaler.metadata.name)
         for scaler in inventory.horizontalpodautoscalers.within(service.namespace)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind, Outcome, Record
-from mlconsole.domain.phases import MOVED, UNDOABLE, Phase, route
+from mlconsole.domain.phases import MOVED, UNDOABLE, UNMADE, Phase, route
 from mlconsole.domain.plans import Gate, Plan, Write, reversed_write
 
 BACK = "-back"
@@ -218,6 +218,8 @@ def _passed(op: Operation, words: str, now: float) -> Operation:
         ending = Outcome.VERIFIED if op.ending is Outcome.OPEN else op.ending
         return _go(replace(op, ending=ending), Phase.DONE, op.why or words, now)
     way = Phase.RESTORE if op.phase in (Phase.RETURN, Phase.CLEAN_UP) else _next(op)
+    if op.phase is Phase.RETURN and op.plan.kind in UNMADE:
+        way = Phase.CLEAN_UP
     if op.phase is Phase.LOCK and op.then is not None:
         way, op = op.then, replace(op, then=None)
     if op.phase is Phase.SWITCH and op.leaving and not op.plan.backward:
@@ -435,7 +437,7 @@ class Seen(Struct, frozen=True):
 
 def standing(op: Operation, seen: Seen) -> Standing:
     """What an operation without an executor has come to."""
-    if op.plan.moves_traffic and op.phase is not Phase.RETURN:
+    if op.plan.moves_traffic and op.phase is not Phase.RETURN and op.ending is not Outcome.RETURNED:
         if not seen.moved and not seen.home:
             return Standing.OVERTAKEN
         if seen.moved:

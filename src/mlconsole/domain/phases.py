@@ -39,7 +39,7 @@ class Phase(enum.StrEnum):
     RETIRE = "retire"
     """What was left is taken down: an adoption's plain Deployment."""
     CLEAN_UP = "clean-up"
-    """Undo what this operation made; the traffic was never moved."""
+    """Undo what this operation made; the traffic was never moved, or was moved back."""
     RETURN = "return"
     """Move the traffic back."""
     ASK = "ask"
@@ -78,6 +78,8 @@ UNDOABLE = frozenset(
     {Phase.PIN, Phase.BRING_UP, Phase.READY, Phase.SMOKE, Phase.PARITY, Phase.ANALYSIS, Phase.APPROVAL}
 )
 """Something may have been made, and no traffic moved."""
+UNMADE = frozenset({Kind.ADOPT, Kind.RELEASE})
+"""Kinds whose way back takes down what they made as well: it is a copy of what serves, and of no other use."""
 
 _ROUTES: dict[Kind, frozenset[Phase]] = {
     Kind.DEPLOY: frozenset({Phase.PIN, Phase.BRING_UP, Phase.READY, Phase.SMOKE, Phase.PARITY, Phase.ANALYSIS}),

@@ -198,6 +198,14 @@ class Plan(Struct, frozen=True):
         """The write that moves the traffic; where none does, the first. Raises IndexError where nothing is written."""
         return next((write for write in self.writes if write.phase is Phase.SWITCH), None) or self.writes[0]
 
+    @property
+    def arrivals(self) -> tuple[Write, ...]:
+        """The writes that have the traffic where the plan would: the one that moves it, and what ends that move."""
+        main = self.write
+        ends = (Phase.SWITCH, Phase.RETIRE)
+        same = (write for write in self.writes if (write.resource, write.name) == (main.resource, main.name))
+        return tuple(write for write in same if write == main or write.phase in ends)
+
     def writes_of(self, phase: Phase) -> tuple[Write, ...]:
         """What is sent in a phase."""
         return tuple(write for write in self.writes if write.phase is phase)

@@ -163,6 +163,8 @@ class ModelService(Struct, frozen=True):
     problems: tuple[str, ...] = ()
     environment: str = ""
     production: bool = False
+    plain: Color | None = None
+    """The Deployment beside the colours that an adoption left, as the way back from it."""
 
     @property
     def key(self) -> str:
@@ -170,15 +172,17 @@ class ModelService(Struct, frozen=True):
         return f"{self.namespace}/{self.name}"
 
     def color(self, name: str) -> Color | None:
-        """The colour called `name`, or None."""
-        return next((color for color in self.colors if color.name == name), None)
+        """The colour called `name`, or None; what an adoption left goes by the name that its pods have."""
+        found = next((color for color in self.colors if color.name == name), None)
+        beside = self.plain
+        return beside if found is None and beside is not None and beside.name == name else found
 
     @property
     def live_color(self) -> Color | None:
         """The colour with the traffic; a plain service's only Deployment; None in an incident."""
         if self.shape is Shape.PLAIN:
             return self.colors[0] if self.colors else None
-        return self.color(self.live)
+        return self.color(self.live) if self.live else None
 
     @property
     def idle_color(self) -> Color | None:

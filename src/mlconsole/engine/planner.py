@@ -23,7 +23,7 @@ from mlconsole.domain.services import Color, ModelService, Shape
 from mlconsole.domain.text import visible
 from mlconsole.engine import gates, revisions
 from mlconsole.engine.offload import Offload
-from mlconsole.engine.planning import cold, deploy, scale
+from mlconsole.engine.planning import adopt, cold, deploy, scale
 from mlconsole.engine.planning import grounds as reading
 from mlconsole.engine.planning.draft import Clock, Draft, Drafting, Glances
 from mlconsole.engine.planning.grounds import Grounds, past_of, patience_for
@@ -86,6 +86,8 @@ class Planner:
             elif kind in scale.KINDS:
                 goods = self._goods(grounds)
                 draft = scale.draft(kind, grounds, to_color, wish.replicas, goods, self._clock())
+            elif kind in adopt.KINDS:
+                draft = await adopt.draft(self._drafting, kind, grounds)
             else:
                 draft = self._draft(kind, grounds, to_color, revision)
             return await self._drafting.plan(kind, grounds, draft)

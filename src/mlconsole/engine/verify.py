@@ -58,14 +58,18 @@ async def _look(connection: Connection, plan: Plan, settings: ServiceSettings) -
     if missing:
         return missing
     answer = await answers.through_service(connection, service, settings.verify.path, plan.to_release)
-    return "" if answer.match is answers.Match.SAME else answer.words
+    same = answer.match is answers.Match.SAME
+    # Between two of the same release (an adoption) no version tells them apart, and the endpoints have.
+    unnamed = answer.match is answers.Match.UNNAMED and plan.from_release.same_as(plan.to_release)
+    return "" if same or unnamed else answer.words
 
 
 def _switched(service: ModelService, plan: Plan) -> str:
     if service.live != plan.to_color:
         return f"the selector says {service.live or 'no colour'}: someone else changed it"
     strangers = {point.color or "?" for point in service.endpoints if point.color != plan.to_color}
-    if strangers:
+    # Back on a plain Deployment what was made of it is selected too, until it is removed.
+    if strangers and plan.to_color:
         return f"endpoints still lead to {', '.join(sorted(strangers))}"
     return _enough(service, service.color(plan.to_color))
 
@@ -84,7 +88,7 @@ def _rolled_out(service: ModelService, plan: Plan) -> str:
 def _enough(service: ModelService, color: Color | None) -> str:
     if color is None:
         return "the destination is gone"
-    ready = sum(point.ready for point in service.endpoints)
+    ready = sum(point.ready for point in service.endpoints if point.color == color.name)
     # "Enough" is what the Deployment asks for; a waived shortage is met by what was there.
     enough = max(1, min(color.wish, color.ready))
     return "" if ready >= enough else f"{ready}/{enough} endpoints ready"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlconsole.demo import events
 from mlconsole.demo.apiserver.store import Key, Object, Store, now
+from mlconsole.demo.controllers.owning import MANAGER
 from mlconsole.demo.follow import Loop, key_of
 
 BY = "horizontal-pod-autoscaler"
@@ -37,7 +38,7 @@ class Autoscalers:
         desired = 0 if wish == 0 else max(low, min(high, _load(item, wish)))
         if desired != wish:
             spec = {**target["spec"], "replicas": desired}
-            self._store.update("deployments", {**target, "spec": spec}, manager=BY)
+            self._store.update("deployments", {**target, "spec": spec}, manager=MANAGER)
             events.record(
                 self._store, "horizontalpodautoscalers", item, "SuccessfulRescale", f"New size: {desired}", by=BY
             )
@@ -47,7 +48,8 @@ class Autoscalers:
             "desiredReplicas": desired,
             "conditions": [_able(item, wish)],
         }
-        self._store.update("horizontalpodautoscalers", {**item, "status": status}, subresource="status", manager=BY)
+        found = {**item, "status": status}
+        self._store.update("horizontalpodautoscalers", found, subresource="status", manager=MANAGER)
 
 
 def _load(item: Object, wish: int) -> int:

@@ -7,7 +7,7 @@ import time
 
 from mlconsole.demo import events
 from mlconsole.demo.apiserver.store import Key, Object, Store, now
-from mlconsole.demo.controllers.owning import adopted, owner_key, reference, safe_hash, seconds
+from mlconsole.demo.controllers.owning import MANAGER, adopted, owner_key, reference, safe_hash, seconds
 from mlconsole.demo.follow import Loop, key_of
 
 BY = "deployment-controller"
@@ -70,7 +70,7 @@ class Deployments:
                 "template": {**template, "metadata": {**meta, "labels": labels}},
             },
         }
-        return self._store.create("replicasets", body, manager=BY)
+        return self._store.create("replicasets", body, manager=MANAGER)
 
     def _number(self, item: Object, new: Object, sets: list[Object]) -> Object:
         """Give the newest template the highest revision, also when it is an old one that came back."""
@@ -79,13 +79,13 @@ class Deployments:
         number = said if int(said) > highest else str(highest + 1)
         annotations = {**(new["metadata"].get("annotations") or {}), **_copied(item), REVISION: number}
         new = self._store.update(
-            "replicasets", {**new, "metadata": {**new["metadata"], "annotations": annotations}}, manager=BY
+            "replicasets", {**new, "metadata": {**new["metadata"], "annotations": annotations}}, manager=MANAGER
         )
         current = self._store.get("deployments", *key_of(item))
         meta = current["metadata"]
         if (meta.get("annotations") or {}).get(REVISION) != number:
-            annotations = {**(meta.get("annotations") or {}), REVISION: number}
-            self._store.update("deployments", {**current, "metadata": {**meta, "annotations": annotations}}, manager=BY)
+            meta = {**meta, "annotations": {**(meta.get("annotations") or {}), REVISION: number}}
+            self._store.update("deployments", {**current, "metadata": meta}, manager=MANAGER)
         return new
 
     def _scale(self, item: Object, replica_set: Object, count: int) -> None:
@@ -93,7 +93,7 @@ class Deployments:
         before = current["spec"].get("replicas", 0)
         if before == count:
             return
-        self._store.update("replicasets", {**current, "spec": {**current["spec"], "replicas": count}}, manager=BY)
+        self._store.update("replicasets", {**current, "spec": {**current["spec"], "replicas": count}}, manager=MANAGER)
         way = "up" if count > before else "down"
         words = f"Scaled {way} replica set {key_of(current)[1]} to {count}"
         events.record(self._store, "deployments", item, "ScalingReplicaSet", words, by=BY)
@@ -184,7 +184,7 @@ class Deployments:
             _condition(before, "Available", "True" if enough else "False", *_AVAILABLE[enough]),
             progressing,
         ]
-        self._store.update("deployments", {**item, "status": status}, subresource="status", manager=BY)
+        self._store.update("deployments", {**item, "status": status}, subresource="status", manager=MANAGER)
         return wait
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlconsole.demo.apiserver.store import Key, Object, Store
-from mlconsole.demo.controllers.owning import matches, ready, reference
+from mlconsole.demo.controllers.owning import MANAGER, matches, ready, reference
 from mlconsole.demo.follow import Loop, key_of
 
 BY = "endpoints-controller"
@@ -82,10 +82,10 @@ class Endpoints:
     def _put(self, resource: str, body: Object) -> None:
         known = self._store.find(resource, *key_of(body))
         if known is None:
-            self._store.create(resource, body, manager=BY)
+            self._store.create(resource, body, manager=MANAGER)
             return
         self._store.update(
-            resource, {**known, **body, "metadata": {**known["metadata"], **body["metadata"]}}, manager=BY
+            resource, {**known, **body, "metadata": {**known["metadata"], **body["metadata"]}}, manager=MANAGER
         )
 
 

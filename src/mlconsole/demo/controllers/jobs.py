@@ -6,7 +6,7 @@ import random
 
 from mlconsole.demo import events
 from mlconsole.demo.apiserver.store import Key, Object, Store, now
-from mlconsole.demo.controllers.owning import ALPHABET, active, owned, owner_key, ready, reference
+from mlconsole.demo.controllers.owning import ALPHABET, MANAGER, active, owned, owner_key, ready, reference
 from mlconsole.demo.follow import Loop, key_of
 
 BY = "job-controller"
@@ -54,7 +54,7 @@ class Jobs:
         status.update(finished)
         if conditions:
             status["conditions"] = conditions
-        self._store.update("jobs", {**job, "status": status}, subresource="status", manager=BY)
+        self._store.update("jobs", {**job, "status": status}, subresource="status", manager=MANAGER)
 
     def _create(self, job: Object) -> Object:
         meta = job["spec"]["template"].get("metadata") or {}
@@ -70,7 +70,7 @@ class Jobs:
             },
             "spec": {"restartPolicy": "Never", **job["spec"]["template"]["spec"]},
         }
-        created = self._store.create("pods", pod, manager=BY)
+        created = self._store.create("pods", pod, manager=MANAGER)
         events.record(self._store, "jobs", job, "SuccessfulCreate", f"Created pod: {key_of(created)[1]}", by=BY)
         return created
 

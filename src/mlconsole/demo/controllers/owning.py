@@ -13,6 +13,8 @@ from mlconsole.demo.follow import key_of
 
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """The letters of generated names: no vowels, so that no words come out."""
+MANAGER = "kube-controller-manager"
+"""Who all of them are in managedFields: one process, as in a real cluster."""
 
 
 def reference(resource: str, owner: Object) -> Object:

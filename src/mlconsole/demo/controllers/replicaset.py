@@ -10,6 +10,7 @@ from mlconsole.demo.apiserver.errors import ApiError
 from mlconsole.demo.apiserver.store import Key, Object, Store
 from mlconsole.demo.controllers.owning import (
     ALPHABET,
+    MANAGER,
     active,
     adopted,
     matches,
@@ -69,7 +70,7 @@ class ReplicaSets:
             "spec": template["spec"],
         }
         try:
-            created = self._store.create("pods", pod, manager=BY)
+            created = self._store.create("pods", pod, manager=MANAGER)
         except ApiError as error:
             events.record(self._store, "replicasets", item, "FailedCreate", f"Error creating: {error}", "Warning", BY)
             return
@@ -84,7 +85,7 @@ class ReplicaSets:
         status["fullyLabeledReplicas"] = len(pods)
         counts = {"readyReplicas": sum(map(ready, pods)), "availableReplicas": sum(wait <= 0 for wait in waits)}
         status.update({name: count for name, count in counts.items() if count})
-        self._store.update("replicasets", {**item, "status": status}, subresource="status", manager=BY)
+        self._store.update("replicasets", {**item, "status": status}, subresource="status", manager=MANAGER)
         return min((wait for wait in waits if wait > 0), default=None)
 
 

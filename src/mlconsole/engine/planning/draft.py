@@ -171,8 +171,16 @@ class Drafting:
         return [*found, *gates.figure_gates(destination, glance, settings, kind, now), *draft.gates]
 
     async def _dry_run(self, kind: Kind, planned: Sequence[Write]) -> str:
-        """What the server says to the writes; the first that it does not accept counts."""
+        """What the server says to the writes; the first that it does not accept counts.
+
+        One on an object that the plan will have changed by then cannot be tried now.
+        """
+        changed = set[tuple[str, str]]()
         for write in planned:
+            again = write.phase is Phase.RETIRE and (write.resource, write.name) in changed
+            changed.add((write.resource, write.name))
+            if again:
+                continue
             said = await self._try(kind, write)
             if said != ACCEPTED:
                 return said

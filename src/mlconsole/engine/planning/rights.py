@@ -35,7 +35,8 @@ def rights_for(namespace: str, *writes: Write, service: str = "", route: Sequenc
     `service` is whose lock is taken and who is marked with it, `route` where the operation goes through.
     """
     asked = [_of_write(namespace, write) for write in writes]
-    asked += [_of_write(namespace, back) for write in writes if (back := reversed_write(write, UNKNOWN)) is not None]
+    undone = (write for write in writes if write.phase is not Phase.RETIRE)
+    asked += [_of_write(namespace, back) for write in undone if (back := reversed_write(write, UNKNOWN)) is not None]
     if service:
         asked.append(access.Check("patch", "", "services", "", namespace, service))
         asked += [access.Check("get", LEASES, "leases", "", namespace, leases.name_of(service))]

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
+from mlconsole.cluster import resources
 from mlconsole.cluster.errors import ClusterError
+from mlconsole.domain.autoscaling import RESOURCE as AUTOSCALERS
+from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import Event, Failed, Halted, Operation, Passed, sending
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError, Write, reversed_write
 from mlconsole.engine.execution.context import Context
+from mlconsole.engine.execution.performing.waiting import drain
 from mlconsole.engine.fence import unmark
 from mlconsole.engine.gateway import Landed
+from mlconsole.engine.ledger import Step
+
+GONE_SECONDS = 120.0
+"""For pods of a removed Deployment to end."""
+LOOK = 0.5
+PODS = resources.Served(resources.PODS, "v1")
 
 
 async def pin(context: Context, op: Operation) -> Event:
@@ -24,7 +35,10 @@ async def bring_up(context: Context, op: Operation) -> Event:
 
 
 async def retire(context: Context, op: Operation) -> Event:
-    """Take down what was left."""
+    """Take down what was left, as long as the traffic is not there (I4)."""
+    read = await context.gateway.read(op.plan)
+    if not any(read.has(write) for write in op.plan.arrivals):
+        return Failed(f"the traffic is not on {op.plan.to_color} any more: what was left stays as it is")
     return await _make(context, op, Phase.RETIRE)
 
 
@@ -33,6 +47,10 @@ async def _make(context: Context, op: Operation, phase: Phase) -> Event:
     for number, write in enumerate(op.plan.writes):
         if write.phase is not phase:
             continue
+        if phase is Phase.RETIRE and write in op.plan.arrivals:
+            still = await _still_there(context, op)
+            if still:
+                return Halted(still)
         await context.lock.assure()
         if number not in op.sent:
             op = await context.keep(sending(op, number))
@@ -43,8 +61,34 @@ async def _make(context: Context, op: Operation, phase: Phase) -> Event:
     return Passed("; ".join(done))
 
 
+async def _still_there(context: Context, op: Operation) -> str:
+    """Wait until the pods of the removed colours have ended: the selector is about to take them in again.
+
+    Empty when they have, else what is to be done.
+    """
+    plan, end = op.plan, context.clock() + GONE_SECONDS
+    key = (await context.gateway.read(plan)).service.color_key
+    base = ",".join(f"{name}={value}" for name, value in plan.base.items())
+    others = f"{base},{key},{key}!={plan.to_color}"
+    while left := await resources.read_all(context.connection, PODS, plan.target.namespace, others):
+        if context.clock() > end:
+            names = ", ".join(pod.name for pod in left[:3])
+            return f"{names} still run after {GONE_SECONDS:.0f} s: resume when they are gone"
+        context.report(Step(Phase.RETIRE, f"{len(left)} pods of what was removed are still ending"))
+        await asyncio.sleep(LOOK)
+    return ""
+
+
 async def clean_up(context: Context, op: Operation) -> Event:
-    """Undo what this operation made, the last first; what somebody changed meanwhile is theirs, and is told."""
+    """Undo what this operation made, the last first; what somebody changed meanwhile is theirs, and is told.
+
+    What has the traffic by now, whoever moved it there, is left as it is (I4).
+    """
+    live = (await context.gateway.read(op.plan)).service.live
+    if live == op.plan.to_color != op.plan.from_color:
+        return Failed(f"{live} has the traffic: what was made of it stays")
+    if op.ending is Outcome.RETURNED:
+        await drain(context, op)
     left = await _undo(context, op, (number for number in reversed(op.sent) if _is(op, number, Phase.BRING_UP)))
     return Failed("; ".join(left)) if left else Passed(f"what it had made is undone: {op.why}")
 
@@ -54,7 +98,9 @@ async def restore(context: Context, op: Operation) -> Event:
 
     An API server that fails at it is asked again by whoever takes the operation up: it does not end before.
     """
-    left = await _undo(context, op, (number for number in reversed(op.sent) if _is(op, number, Phase.PIN)))
+    removed = {write.name for write in op.plan.writes if write.delete and write.resource == AUTOSCALERS}
+    pins = (number for number in reversed(op.sent) if _is(op, number, Phase.PIN))
+    left = await _undo(context, op, (number for number in pins if op.plan.writes[number].name not in removed))
     for write in op.inherited:
         left += await _put_back(context, op, write)
     await _unmark(context, op)

@@ -1,0 +1,161 @@
+"""What an adoption makes of a plain Deployment, and what undoes it; raw objects, as the API server has them.
+
+The plain Deployment stays, scaled to 0 when its last request is done, and says in an annotation what was made of it:
+that is what an adoption is known by, and undone by. While it has no colour it shares the Service with its copy; on its
+way back it has a colour of its own, `plain`, so that no request reaches what is about to be removed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mlconsole.domain.deploying import COLOR_LABEL, HASH, OPERATION, Asked, deployment_for
+from mlconsole.domain.owners import MARKS, without_marks
+from mlconsole.domain.plans import Write, escape_pointer
+
+ADOPTED = "mlconsole.io/adopted"
+"""The annotation of a plain Deployment that was adopted."""
+COLOR = "blue"
+"""The colour that the copy gets."""
+PLAIN = "plain"
+"""The colour that the plain Deployment has on its way back."""
+_STATUS = "autoscaling.alpha.kubernetes.io/"
+_KEPT = _STATUS + "metrics"
+"""Where an older view of an autoscaler has what does not fit into it; what else is there is its status."""
+
+Raw = Mapping[str, Any]
+
+
+class Adopted(Struct, frozen=True):
+    """What was made of a plain Deployment."""
+
+    service: str
+    deployment: str
+    """The copy's name."""
+    key: str
+    """The label that tells the colours apart."""
+    replicas: int
+    """What the plain one had."""
+
+
+def encode(adopted: Adopted) -> str:
+    """As it stands in the annotation."""
+    return msgspec.json.encode(adopted).decode()
+
+
+def decode(text: str) -> Adopted | None:
+    """What an annotation says; None for what is no such thing."""
+    try:
+        found = msgspec.json.decode(text, type=Adopted)
+    except msgspec.DecodeError:
+        return None
+    return found if found.service and found.key else None
+
+
+def of(deployment: Raw) -> Adopted | None:
+    """What a Deployment says of its own adoption."""
+    return decode(((deployment.get("metadata") or {}).get("annotations") or {}).get(ADOPTED, ""))
+
+
+def made_here(item: Raw) -> bool:
+    """Whether an operation of the console made an object: nothing else is removed."""
+    return bool(((item.get("metadata") or {}).get("annotations") or {}).get(OPERATION))
+
+
+def recolored(template: Raw, key: str, color: str) -> dict[str, Any]:
+    """A pod template as it is, of another colour; nothing else differs."""
+    found = copy.deepcopy(dict(template))
+    metadata = dict(found.get("metadata") or {})
+    labels = {name: value for name, value in (metadata.get("labels") or {}).items() if name != HASH}
+    labels |= {key: color, **({COLOR_LABEL: color} if COLOR_LABEL in labels else {})}
+    return {**found, "metadata": {**metadata, "labels": labels}}
+
+
+def copied(plain: Raw, asked: Asked, name: str) -> dict[str, Any]:
+    """The Deployment that takes over from a plain one: the same pods, with a colour, and nobody else's marks."""
+    made = deployment_for(plain, name, asked)
+    spec = made["spec"]
+    template = recolored(plain["spec"]["template"], asked.color_key, asked.color)
+    template["metadata"]["labels"] |= spec["selector"]["matchLabels"]
+    return {**made, "metadata": without_marks(made["metadata"]), "spec": {**spec, "template": template}}
+
+
+def copied_autoscaler(scaler: Raw, version: str, name: str) -> dict[str, Any]:
+    """The autoscaler of the copy `name`, as the plain Deployment's in the API's `version`."""
+    metadata, spec = scaler.get("metadata") or {}, copy.deepcopy(dict(scaler.get("spec") or {}))
+    spec["scaleTargetRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    annotations = {
+        key: value
+        for key, value in (metadata.get("annotations") or {}).items()
+        if key != "kubectl.kubernetes.io/last-applied-configuration" and (not key.startswith(_STATUS) or key == _KEPT)
+    }
+    kept = without_marks({"labels": dict(metadata.get("labels") or {}), "annotations": annotations})
+    made = {"name": name, "namespace": metadata.get("namespace", ""), **{key: kept[key] for key in kept if kept[key]}}
+    return {"apiVersion": version, "kind": "HorizontalPodAutoscaler", "metadata": made, "spec": spec}
+
+
+def controlled(item: Raw) -> str:
+    """Whose controller writes an object again and again, in words; empty for nobody's."""
+    metadata = item.get("metadata") or {}
+    owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)
+    if owner is not None:
+        return f"{owner.get('kind')} {owner.get('name')}"
+    there = (metadata.get("labels") or {}) | (metadata.get("annotations") or {})
+    return next((mark for mark in sorted(MARKS) if mark in there), "")
+
+
+# ---- steps of patches
+
+
+def annotate(item: Raw, value: str) -> tuple[dict[str, Any], ...]:
+    """The steps that put `ADOPTED` on a Deployment that has none."""
+    if not (item.get("metadata") or {}).get("annotations"):
+        at = "/metadata/annotations"
+        return ({"op": "test", "path": at, "value": None}, {"op": "add", "path": at, "value": {ADOPTED: value}})
+    path = annotation_path()
+    return ({"op": "test", "path": path, "value": None}, {"op": "add", "path": path, "value": value})
+
+
+def annotation_path() -> str:
+    """Where `ADOPTED` stands."""
+    return f"/metadata/annotations/{escape_pointer(ADOPTED)}"
+
+
+def colored(seen: Mapping[str, str], key: str, color: str, service: str, namespace: str) -> Write:
+    """The write that has a plain Service name a colour: its selector is tested whole (I2, I6)."""
+    path = f"/spec/selector/{escape_pointer(key)}"
+    steps = (
+        {"op": "test", "path": "/spec/selector", "value": dict(seen)},
+        {"op": "add", "path": path, "value": color},
+    )
+    return Write("services", namespace, service, steps)
+
+
+def selects(selector: Raw | None, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector, as other objects have it, takes pods with these labels in."""
+    if selector is None:
+        return False
+    wanted = selector.get("matchLabels") or {}
+    return wanted.items() <= labels.items() and all(
+        _meets(item, labels) for item in selector.get("matchExpressions") or ()
+    )
+
+
+def _meets(item: Raw, labels: Mapping[str, str]) -> bool:
+    there, values = labels.get(item.get("key") or ""), item.get("values") or ()
+    operator = item.get("operator")
+    if operator == "In":
+        return there in values
+    if operator == "NotIn":
+        return there not in values
+    return (there is not None) == (operator == "Exists")
+
+
+def plain_names(items: Iterable[Raw]) -> str:
+    """Objects by name, for a sentence."""
+    return ", ".join(sorted(str((item.get("metadata") or {}).get("name") or "?") for item in items))
