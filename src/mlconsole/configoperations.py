@@ -46,7 +46,9 @@ class Parity(Table, frozen=True):
 
     enabled: bool = False
     payloads: str | None = None
-    """A file of one JSON payload a line; without it, the rows of the version's input example."""
+    """A file of one JSON payload a line; without it `dataset`, else the rows of the version's input example."""
+    dataset: str | None = None
+    """A dataset logged with the version's training run, or the path of an artifact of it: CSV, JSON lines or JSON."""
     count: Count = 50
     """Payloads at most."""
     tolerance: Annotated[float, Meta(ge=0)] = 0.05

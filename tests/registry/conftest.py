@@ -39,6 +39,7 @@ def _train(folder):
     with mlflow.start_run(experiment_id=experiment, run_name="train-1", tags={**tags, "dataset": "june"}):
         mlflow.log_params({"C": 1.0})
         mlflow.log_metrics({"accuracy": 0.91, "broken": float("nan")})
+        _datasets(mlflow, folder, rows)
         mlflow.sklearn.log_model(
             model,
             name="model",
@@ -56,6 +57,16 @@ def _train(folder):
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:  # MLflow checks keys
         database.execute("UPDATE model_version_tags SET key = ? WHERE key = 'dirty'", ("\x1b[2Jkey",))
     return uri
+
+
+def _datasets(mlflow, folder, rows):
+    """One that lies among the run's artifacts, logged under a name, and one whose source is any file of the machine."""
+    rows.to_csv(folder / "holdout.csv", index=False)
+    mlflow.log_artifact(str(folder / "holdout.csv"), "data")
+    source = mlflow.get_artifact_uri("data/holdout.csv")
+    mlflow.log_input(mlflow.data.from_pandas(rows, source=source, name="holdout"))
+    mlflow.log_input(mlflow.data.from_pandas(rows, source=str(folder / "holdout.csv"), name="elsewhere"))
+    mlflow.log_text('{"features": [7.0, 7.0]}\n\n{"features": [8.0, 8.0]}\n', "data/rows.jsonl")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ def model(sqlite_uri):
     for _ in range(3):
         client.create_model_version(name, "nowhere")
     client.set_registered_model_alias(name, "champion", "1")
-    return name
+    yield name
+    client.delete_registered_model(name)
 
 
 def test_an_alias_goes_there_and_back_and_away(uri, model):

@@ -14,6 +14,7 @@ from mlconsole.config import ServiceSettings
 from mlconsole.domain.registry import Field
 from mlconsole.domain.text import visible
 from mlconsole.engine.offload import Offload, WorkerError
+from mlconsole.registry.datasets import read_dataset
 from mlconsole.registry.errors import RegistryError
 from mlconsole.registry.examples import Example, read_example
 
@@ -50,10 +51,12 @@ async def payloads_for(
 async def parity_payloads_for(
     offload: Offload, settings: ServiceSettings, registry_uri: str | None, model: str, version: str
 ) -> Payloads:
-    """The payloads of the parity test: the lines of the `payloads` file, else the rows of the input example."""
+    """The payloads of the parity test: of the `payloads` file, else of the dataset, else of the input example."""
     count = settings.parity.count
     if settings.parity.payloads is not None:
         return await _from_file(settings.parity.payloads, count, lines=True)
+    if settings.parity.dataset is not None and registry_uri:
+        return await _from_dataset(offload, registry_uri, model, version, settings.parity.dataset, count)
     return _of(await _example(offload, registry_uri, model, version, count), "parity.payloads")
 
 
@@ -66,6 +69,15 @@ async def _example(offload: Offload, uri: str | None, model: str, version: str, 
         return await offload.lane("mlflow").run(read_example, uri, model, version, n, timeout=REGISTRY_SECONDS)
     except (RegistryError, WorkerError, TimeoutError) as error:
         return Example(problem=visible(str(error), 300))
+
+
+async def _from_dataset(offload: Offload, uri: str, model: str, version: str, name: str, n: int) -> Payloads:
+    lane = offload.lane("mlflow")
+    try:
+        found = await lane.run(read_dataset, uri, model, version, name, n, timeout=REGISTRY_SECONDS)
+    except (RegistryError, WorkerError, TimeoutError) as error:
+        return Payloads(problem=visible(str(error) or "the registry did not answer in time", 300))
+    return Payloads(found.payloads, found.where, found.problem)
 
 
 def _of(example: Example, key: str) -> Payloads:
