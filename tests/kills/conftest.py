@@ -1,11 +1,11 @@
-"""An embedded world with load on it, operations whose executor dies, and a second one that goes on."""
+"""An embedded world with load on it, operations whose executor dies or is cut off, and a second one that goes on."""
 
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -13,22 +13,60 @@ import pytest
 
 from mlconsole.cluster.errors import NotFound
 from mlconsole.config import load
+from mlconsole.domain.history import Kind
+from mlconsole.domain.operation import Operation
+from mlconsole.engine import session as sessions
 from mlconsole.engine import underway
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution import process
+from mlconsole.engine.fence import OPERATION
+from mlconsole.engine.planner import NO_WISH, Wish
 from mlconsole.engine.session import Session
 
+from .nursery import Nursery
+
 NAME = "fraud-scorer"
+SERVICE = f"/api/v1/namespaces/ml/services/{NAME}"
 HISTORY = f"/api/v1/namespaces/ml/configmaps/mlconsole-history-{NAME}"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-{NAME}"
 DEADLINE = 60.0
+EVERY = os.environ.get("MLCONSOLE_TEST_KILLS") == "all"
+"""Whether every point is tried, rather than a few of them."""
+VERSIONS = ("11", "12", "13")
 CONFIG = """\
 [defaults]
-watch_window = "500ms"
+watch_window = "300ms"
+[defaults.verify]
+deadline = "20s"
 [defaults.watch]
-drain = "200ms"
+drain = "100ms"
+[defaults.smoke]
+requests = 1
+payload = { features = [1, 2, 3, 4, 5] }
 [defaults.deploy]
 progress_deadline = "30s"
+resolve = false
 """
+QUICK = {
+    "mlconsole.engine.verify:PAUSE": 0.05,
+    "mlconsole.engine.bringup:PAUSE": 0.1,
+    "mlconsole.engine.execution.performing.waiting:TICK": 0.05,
+}
+"""Pauses between two looks: shorter than a person needs."""
+TABLES: dict[str, dict] = {}
+"""What was tried and what came of it, by the table's heading; printed at the end."""
+
+
+def pytest_terminal_summary(terminalreporter):
+    for heading, rows in TABLES.items():
+        terminalreporter.section(heading)
+        lines = [(*row, str(count)) for row, count in sorted(rows.items())]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            terminalreporter.write_line("  ".join(cells).rstrip())
+        how = "every point" if EVERY else "a sample; MLCONSOLE_TEST_KILLS=all tries every point"
+        terminalreporter.write_line(f"{sum(rows.values())} in all ({how})")
 
 
 @pytest.fixture(scope="package")
@@ -41,42 +79,54 @@ def world():
     assert child.wait(DEADLINE) == 0
 
 
-class Mortal(process.Executor):
-    """An executor that dies at its n-th write."""
-
-    def __init__(self, settings, number, when, tally):
-        self.tally = tally
-        command = [sys.executable, "-m", "kills.mortal", str(number), when, str(tally)]
-        self.begun = 0
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd="tests", start_new_session=True)
-        self._write(msgspec.json.encode(settings))
-
-    async def ended(self):
-        """How it ended: negative for a signal."""
-        return await asyncio.wait_for(asyncio.to_thread(self._process.wait), DEADLINE)
+@pytest.fixture(scope="package")
+def nursery(tmp_path_factory):
+    """Where executors come from."""
+    found = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield found
+    found.close()
 
 
 class Stage:
-    """Where operations are killed and taken up again, and what came of it."""
+    """Where operations are begun, cut off and taken up again; and what is there to be seen after."""
 
-    def __init__(self, world, folder, session, settings):
-        self.world, self.folder, self.session, self.settings = world, folder, session, settings
-        self.outcomes = Counter()
+    def __init__(self, world, folder, session, settings, nursery):
+        self.world, self.folder, self.session, self.settings, self.nursery = world, folder, session, settings, nursery
+        self._count = 0
 
-    async def live(self):
-        """The colour with the traffic."""
-        return (await self.session.detail(NAME)).service.live
+    # ---- what is done
 
-    async def begin(self, number, when, kind, **wish):
-        """Begin an operation that dies at its n-th write; (its plan, whether it died, its writes)."""
+    async def plan(self, kind, **wish):
+        """A plan of an operation that there is something to do for, whatever the one before left."""
         await self.forget()
-        plan = await self.session.plan(kind, NAME, **wish)
+        service = await self.settled()
+        idle = service.idle_color
+        wished, color = NO_WISH, ""
+        if kind is Kind.DEPLOY:
+            taken = {item.release.version for item in service.colors}
+            version = next(item for item in VERSIONS if item not in taken)
+            wished = Wish(version=version, image=f"demo.local/{NAME}:{version}", **wish)
+        if kind is Kind.SCALE:
+            color, wished = idle.name, Wish(replicas=7 - idle.wish)
+        if kind is Kind.RESTART:
+            color = service.live
+        return await self.session.plan(kind, NAME, color, 0, wished)
+
+    async def begin(self, plan, **orders):
+        """Begin the operation of a plan, in an executor that was told more: the executor."""
         waived = tuple(gate.name for gate in plan.gates if gate.stops)
-        tally = self.folder / f"{kind}-{number}-{when}"
-        executor = Mortal(self.settings, number, when, tally)
+        executor = await asyncio.to_thread(self.nursery.executor, self.settings, **orders)
         process.begin_with(plan, Consent(plan.hash, "a test", plan.service, waived), executor, plan.created_at)
-        code = await executor.ended()
-        return plan, code != 0, tally.read_text().splitlines()
+        return executor
+
+    async def killed(self, plan, number, when):
+        """An operation whose executor dies at its n-th write: whether it died, and its writes."""
+        self._count += 1
+        tally = self.folder / f"tally-{self._count}"
+        orders = {"path": str(tally), "number": number, "when": when}
+        executor = await self.begin(plan, tally=orders)
+        code = await ended(executor)
+        return code != 0, tally.read_text().splitlines()
 
     async def forget(self):
         """Begin with an empty history: no release is good or bad because of the operation before."""
@@ -88,12 +138,41 @@ class Stage:
         under = await self.session.under_way(NAME)
         if under is None:
             return "nothing left", None
-        assert not under.alive, "its executor is dead, and this machine knows"
+        assert not under.alive, f"its executor is dead, and this machine knows: {under.operation.words}"
+        how = how if how in under.verbs else under.verbs[0]
         done = await self.session.take_up(under, how, "a test", lambda _: None)
         folder = underway.folder_of(done.id)
         async for _ in process.follow(folder):
             pass
         return str(under.standing), folder.operation()
+
+    async def scale(self, deployment, replicas):
+        """Size a Deployment, as somebody else."""
+        path, body = f"/apis/apps/v1/namespaces/ml/deployments/{deployment}", {"spec": {"replicas": replicas}}
+        await self.session.connection.request("PATCH", path, body, "application/merge-patch+json")
+
+    # ---- what is there
+
+    async def settled(self):
+        """The service, when no pod comes or goes any more."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                service = (await self.session.detail(NAME)).service
+                if all(color.settled and color.wish == color.ready == len(color.pods) for color in service.colors):
+                    return service
+                await asyncio.sleep(0.05)
+
+    async def live(self):
+        """The colour with the traffic."""
+        return (await self.session.detail(NAME)).service.live
+
+    async def shape(self):
+        """What operations change: the traffic's colour, and each colour's template and size."""
+        found = {}
+        for color in (await self.session.detail(NAME)).service.colors:
+            spec = (await self.get(f"/apis/apps/v1/namespaces/ml/deployments/{color.deployment}"))["spec"]
+            found[color.name] = (color.release.version, spec["replicas"], json.dumps(spec["template"], sort_keys=True))
+        return await self.live(), found
 
     async def history(self):
         """What stands in the history's ConfigMap."""
@@ -102,14 +181,28 @@ class Stage:
         except NotFound:
             return {}
 
+    async def tidy(self, plan):
+        """Nothing is left of an operation: not in the history, not on the Service, no record open; its record, or None."""
+        data = await self.history()
+        assert "operation" not in data, (data["operation"][-200:], self.said(plan))
+        service = await self.get(SERVICE)
+        assert OPERATION not in (service["metadata"].get("annotations") or {}), self.said(plan)
+        records = {item["id"]: item for item in map(json.loads, data.get("records", "").splitlines())}
+        assert not [item for item in records.values() if item.get("outcome", "open") == "open"], self.said(plan)
+        return records.get(plan.id)
+
+    async def holder(self):
+        """Who has the service's lock."""
+        return (await self.get(LEASE))["spec"].get("holderIdentity", "")
+
     def said(self, plan):
         """What the executors of an operation said."""
         entries, _ = underway.folder_of(plan.id).entries()
         return [f"{entry.step}: {entry.words}" for entry in entries]
 
-    async def lease(self):
-        """The service's lock."""
-        return await self.get(f"/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-{NAME}")
+    def kept(self, plan) -> Operation | None:
+        """The operation, as its executor kept it last."""
+        return underway.folder_of(plan.id).operation()
 
     async def get(self, path):
         return msgspec.json.decode(await self.session.connection.get(path))
@@ -121,13 +214,29 @@ class Stage:
         return found["failed"] + found["refused"]
 
 
-@pytest.fixture
-async def stage(world, tmp_path, monkeypatch):
-    """A session in the world, with a state folder of its own."""
-    config = tmp_path / "mlconsole.toml"
+async def ended(executor):
+    """How an executor ended: negative for a signal."""
+    async with asyncio.timeout(DEADLINE):
+        return await asyncio.to_thread(executor._process.wait)
+
+
+@contextlib.asynccontextmanager
+async def staged(world, folder, nursery, monkeypatch, kubeconfig="", constants=QUICK):
+    """A session in the world, with a state folder of its own, and every executor from the nursery."""
+    folder.mkdir(exist_ok=True)
+    config = folder / "mlconsole.toml"
     config.write_text(CONFIG)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    options = {"kubeconfig": world["kubeconfig"], "namespace": "ml", "config": str(config)}
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    options = {"kubeconfig": kubeconfig or world["kubeconfig"], "namespace": "ml", "config": str(config)}
     settings = load(options, {}).settings
+    nursery.orders = {"constants": constants}
+    monkeypatch.setattr(sessions, "Executor", nursery.executor)
     async with Session.open(settings) as session:
-        yield Stage(world, tmp_path, session, settings)
+        yield Stage(world, folder, session, settings, nursery)
+
+
+@pytest.fixture
+async def stage(world, tmp_path, nursery, monkeypatch):
+    """Where operations are killed."""
+    async with staged(world, tmp_path, nursery, monkeypatch) as found:
+        yield found

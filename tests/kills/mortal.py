@@ -2,36 +2,37 @@
 
 import os
 import signal
-import sys
 
 from mlconsole.cluster.connection import Connection
-from mlconsole.engine.execution.__main__ import main
 
 QUESTIONS = ("authorization.k8s.io", "authentication.k8s.io")
 """What is created there is an answer, not an object."""
-exchange = Connection.exchange
-tally_file = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-seen = 0
 
 
-async def mortal(self, method, path, body=None, content_type="application/json", params=None, *more, **named):
-    """One request; a write is counted, and the last one is the one named on the command line."""
-    global seen
-    number, when = int(sys.argv[1]), sys.argv[2]
-    writes = method != "GET" and "/proxy/" not in path and not any(name in path for name in QUESTIONS)
-    writes = writes and (params or {}).get("dryRun") is None
-    seen += writes
-    if writes:
-        os.write(tally_file, f"{method} {path}\n".encode())
-    last = writes and seen == number
-    if last and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    answer = await exchange(self, method, path, body, content_type, params, *more, **named)
-    if last:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answer
+def is_write(method, path, params):
+    """Whether a request changes an object."""
+    asks = method == "GET" or "/proxy/" in path or any(name in path for name in QUESTIONS)
+    return not asks and (params or {}).get("dryRun") is None
 
 
-if __name__ == "__main__":
+def prepare(path, number, when):
+    """Count this process's writes in a file, and end it before or after one of them; 0 for never."""
+    exchange = Connection.exchange
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    seen = 0
+
+    async def mortal(self, method, path, body=None, content_type="application/json", params=None, *more, **named):
+        nonlocal seen
+        last = False
+        if is_write(method, path, params):
+            seen += 1
+            last = seen == number
+            os.write(file, f"{method} {path}\n".encode())
+        if last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = await exchange(self, method, path, body, content_type, params, *more, **named)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
     Connection.exchange = mortal
-    sys.exit(main())

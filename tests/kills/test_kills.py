@@ -1,58 +1,121 @@
 """Every operation is killed with SIGKILL before and after each of its writes, and taken up by another executor."""
 
-import json
+import itertools
 
 import pytest
 
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.engine.fence import OPERATION
 
-from .conftest import NAME
+from .conftest import EVERY, TABLES
 
 ALLOWED = {
     "resume": {Outcome.VERIFIED},
     "abort": {Outcome.ABORTED, Outcome.RETURNED, Outcome.VERIFIED},
+    "abandon": {Outcome.ABANDONED, Outcome.VERIFIED},
 }
 """How what was taken up may end; a rollback whose traffic has moved is not moved back by an abort."""
+DEEDS = {
+    "switch": (Kind.SWITCH, {}),
+    "rollback": (Kind.ROLLBACK, {}),
+    "deploy": (Kind.DEPLOY, {}),
+    "deploy and switch": (Kind.DEPLOY, {"go_on": True}),
+    "scale": (Kind.SCALE, {}),
+    "restart": (Kind.RESTART, {}),
+}
+WAYS = ("resume", "abort", "abandon")
+STRIDE = 5
+"""Of the kill points, one in so many is tried where not all are: the next way on each time."""
+CASES = [(name, how) for name in DEEDS for how in WAYS] if EVERY else [(name, "in turn") for name in DEEDS]
 
 
-async def tidy(stage, plan):
-    """Nothing is left of an operation: not in the history's ConfigMap, not on the Service, no record open."""
-    data = await stage.history()
-    assert "operation" not in data
-    service = await stage.get(f"/api/v1/namespaces/ml/services/{NAME}")
-    assert OPERATION not in (service["metadata"].get("annotations") or {})
-    records = {item["id"]: item for item in map(json.loads, data.get("records", "").splitlines())}
-    assert records.get(plan.id, {}).get("outcome") != "open"
-    return records.get(plan.id)
-
-
-@pytest.mark.parametrize("how", ["resume", "abort"])
-@pytest.mark.parametrize("kind", [Kind.SWITCH, Kind.ROLLBACK])
-async def test_killed_at_every_write(stage, kind, how, record_property):
-    lost, died, number = stage.lost(), True, 0
-    while died:
-        number += 1
-        for when in ("before", "after"):
-            before = await stage.live()
-            plan, died, writes = await stage.begin(number, when, kind)
-            state, ended = await stage.go_on(how)
-            stage.outcomes[f"{when} {writes[-1].split()[0]} {state} -> {ended.ending if ended else 'as it was'}"] += (
-                died
-            )
-            record = await tidy(stage, plan)
-            live = await stage.live()
-            assert live in (plan.from_color, plan.to_color)
-            if ended is None:
-                # Killed before anything was on record, or after everything was.
-                assert live == (plan.to_color if record else plan.from_color)
-                continue
-            assert not (await stage.lease())["spec"].get("holderIdentity")
-            assert ended.ending in ALLOWED[how], (number, when, writes, ended.why)
-            home = ended.ending in (Outcome.ABORTED, Outcome.RETURNED)
-            assert live == (plan.from_color if home else plan.to_color), (number, when, writes, before)
-    assert number > 5, f"an operation has more writes than that: {writes}, {stage.said(plan)}"
+@pytest.mark.parametrize(("name", "how"), CASES)
+async def test_killed_at_every_write(stage, name, how):
+    table = TABLES.setdefault("operation x killed x at x taken up -> outcome, times", {})
+    lost, died, tried = stage.lost(), True, 0
+    points = ((number, when) for number in itertools.count(1) for when in ("before", "after"))
+    first = 0 if EVERY else list(DEEDS).index(name) % STRIDE
+    for number, when in itertools.islice(points, first, None, 1 if EVERY else STRIDE):
+        way = WAYS[tried % len(WAYS)] if how == "in turn" else how
+        died, write, ended = await killed(stage, name, number, when, way)
+        tried += 1
+        if died:
+            row = (name, when, write, way, str(ended.ending) if ended else "as it was")
+            table[row] = table.get(row, 0) + 1
+        elif when == "after" or not EVERY:
+            break
+    assert tried > (10 if EVERY else 2), "an operation has more writes than that"
     assert stage.lost() == lost, "no request was lost"
-    for line, count in sorted(stage.outcomes.items()):
-        record_property(line, count)
-        print(f"{kind:9} {how:7} {line}: {count}")  # noqa: T201
+
+
+async def killed(stage, name, number, when, way):
+    """Kill an operation once, take it up, and look at what is there; (whether it died, the write, how it ended)."""
+    kind, wish = DEEDS[name]
+    await stage.settled()
+    before = await stage.shape()
+    plan = await stage.plan(kind, **wish)
+    died, writes = await stage.killed(plan, number, when)
+    found = await stage.shape()
+    _, ended = await stage.go_on(way)
+    record = await stage.tidy(plan)
+    after = await stage.shape()
+    where = "\n".join((name, when, *writes, *stage.said(plan)))
+    assert after[0] in (plan.from_color, plan.to_color, before[0]), where
+    if ended is None:
+        # Killed before anything was on record, or after everything was.
+        assert not changed(before, after) if record is None else arrived(plan, before, after), where
+        return died, short(writes[-1]), None
+    assert not await stage.holder(), where
+    assert ended.ending in ALLOWED[way], where
+    assert record is not None, where
+    assert record["outcome"] == ended.ending, where
+    if ended.ending is Outcome.ABORTED:
+        assert not changed(before, after), where
+    elif ended.ending is Outcome.ABANDONED:
+        assert not changed(found, after), where
+    elif ended.ending is Outcome.RETURNED:
+        assert after[0] == before[0], where
+    else:
+        assert arrived(plan, before, after), where
+    return died, short(writes[-1]), ended
+
+
+async def test_who_sized_a_colour_meanwhile_does_not_keep_the_rest_from_being_undone(stage):
+    idle = (await stage.settled()).idle_color
+    _, before = await stage.shape()
+    plan = await stage.plan(Kind.DEPLOY, replicas=idle.wish + 1)
+    died, writes = await stage.killed(plan, 5, "after")
+    assert died
+    assert "deployments" in writes[-1], writes
+    await stage.scale(idle.deployment, idle.wish + 2)
+    _, ended = await stage.go_on("abort")
+    assert ended.ending is Outcome.ABORTED
+    assert f"left behind: the size of deployments ml/{idle.deployment}" in ended.why
+    version, replicas, template = (await stage.shape())[1][idle.name]
+    assert replicas == idle.wish + 2, "what somebody else set is theirs"
+    assert (version, template) == (before[idle.name][0], before[idle.name][2])
+    await stage.scale(idle.deployment, idle.wish)
+
+
+def short(write):
+    """`PUT leases`."""
+    method, _, path = write.partition(" ")
+    parts = path.split("/namespaces/ml/")[1].split("/")
+    return f"{method} {parts[0]}"
+
+
+def changed(before, after):
+    """Whether anything that an operation changes is not as it was."""
+    return before != after
+
+
+def arrived(plan, before, after):
+    """Whether what a plan is for is there."""
+    live, colors = after
+    if plan.moves_traffic and live != plan.to_color:
+        return False
+    version, replicas, template = colors[plan.to_color]
+    if plan.kind is Kind.RESTART:
+        return template != before[1][plan.to_color][2]
+    if plan.kind in (Kind.DEPLOY, Kind.SCALE):
+        return version == plan.to_release.version and replicas == plan.replicas
+    return live == plan.to_color

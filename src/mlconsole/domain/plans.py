@@ -327,6 +327,13 @@ def reversed_write(write: Write, uid: str = "") -> Write | None:
     return replace(write, patch=tuple(back)) if back else None
 
 
+def without(write: Write, path: str) -> Write | None:
+    """A patch without what it does at `path`; None where it does nothing there, or nothing else."""
+    kept = tuple(step for step in write.patch if step["path"] != path)
+    changes = any(step["op"] != "test" for step in kept)
+    return replace(write, patch=kept) if len(kept) < len(write.patch) and changes else None
+
+
 def _tested(seen: dict[str, Any], path: str) -> tuple[bool, Any]:
     """Whether a test says what was at `path`, itself or a part of what it names; and what that was."""
     for tested, value in seen.items():

@@ -11,7 +11,7 @@ from mlconsole.domain.autoscaling import RESOURCE as AUTOSCALERS
 from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import Event, Failed, Halted, Operation, Passed, sending
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import PlanError, Write, reversed_write
+from mlconsole.domain.plans import PlanError, Write, reversed_write, without
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.execution.performing.waiting import drain
 from mlconsole.engine.fence import unmark
@@ -132,7 +132,12 @@ async def _put_back(context: Context, op: Operation, back: Write) -> list[str]:
     try:
         landed = await context.gateway.make(op.plan, back, context.report, undo=True)
     except PlanError as error:
-        return [error.message]
+        # An autoscaler may have sized it meanwhile, which is no reason to leave the rest.
+        rest = without(back, "/spec/replicas")
+        if rest is None:
+            return [error.message]
+        left = await _put_back(context, op, rest)
+        return left or [f"the size of {back.label}"]
     if landed is Landed.UNKNOWN:
         raise ClusterError(f"cannot undo {back.label}", "nobody can say whether it was applied", "look at it")
     return []

@@ -1,0 +1,111 @@
+"""An adoption and its undoing are killed at their writes, and taken up by another executor: whole, or as it was."""
+
+import itertools
+
+import pytest
+
+from mlconsole.domain import adopting
+from mlconsole.domain.deploying import COLOR_LABEL
+from mlconsole.domain.history import Kind, Outcome
+from mlconsole.domain.services import Shape
+
+from . import conftest
+from .conftest import EVERY, TABLES, Stage, ended, staged
+from .test_kills import short
+
+NAME, COPY = "eta", "eta-blue"
+ALLOWED = {"resume": {Outcome.VERIFIED}, "abort": {Outcome.ABORTED, Outcome.RETURNED, Outcome.VERIFIED}}
+"""How what was taken up may end: what is being retired is not moved back by an abort any more."""
+WAYS = tuple(ALLOWED)
+STRIDE = 4
+CASES = (
+    [(kind, how) for kind in (Kind.ADOPT, Kind.RELEASE) for how in WAYS]
+    if EVERY
+    else [(Kind.ADOPT, "in turn"), (Kind.RELEASE, "in turn")]
+)
+
+
+class Plain(Stage):
+    """`Stage` on the world's plain service."""
+
+    async def plan(self, kind, **_):
+        await self.forget()
+        await self.settled()
+        return await self.session.plan(kind, NAME)
+
+    async def adopted(self):
+        """Whether it is adopted and whole, else plain and whole; anything between fails."""
+        service = (await self.session.detail(NAME)).service
+        apps = await self.get("/apis/apps/v1/namespaces/ml/deployments")
+        sizes = {item["metadata"]["name"]: item["spec"]["replicas"] for item in apps["items"]}
+        sizes = {name: size for name, size in sizes.items() if name.startswith(NAME)}
+        plain = await self.get(f"/apis/apps/v1/namespaces/ml/deployments/{NAME}")
+        note = adopting.of(plain)
+        selector = {"app": NAME}
+        if service.shape is Shape.PLAIN:
+            assert (service.selector, sizes, note) == (selector, {NAME: 1}, None)
+            return False
+        assert service.selector == {**selector, COLOR_LABEL: "blue"}
+        assert sizes == {NAME: 0, COPY: 1}
+        assert note == adopting.Adopted(NAME, COPY, COLOR_LABEL, 1)
+        return True
+
+    async def be(self, adopted):
+        """Adopt it, or give it back, where it is not so."""
+        if await self.adopted() is not adopted:
+            plan = await self.plan(Kind.ADOPT if adopted else Kind.RELEASE)
+            assert await ended(await self.begin(plan)) == 0, self.said(plan)
+            assert await self.adopted() is adopted, self.said(plan)
+
+
+@pytest.fixture
+async def plain(world, tmp_path, nursery, monkeypatch):
+    """Where adoptions are killed."""
+    core = "/api/v1/namespaces/ml"
+    monkeypatch.setattr(conftest, "CONFIG", conftest.CONFIG.replace("[1, 2, 3, 4, 5]", "[1, 2, 3]"))
+    monkeypatch.setattr(conftest, "NAME", NAME)
+    monkeypatch.setattr(conftest, "SERVICE", f"{core}/services/{NAME}")
+    monkeypatch.setattr(conftest, "HISTORY", f"{core}/configmaps/mlconsole-history-{NAME}")
+    monkeypatch.setattr(conftest, "LEASE", f"/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-{NAME}")
+    async with staged(world, tmp_path, nursery, monkeypatch) as found:
+        yield Plain(world, tmp_path, found.session, found.settings, nursery)
+
+
+@pytest.mark.parametrize(("kind", "how"), CASES)
+async def test_an_adoption_killed_at_its_writes_is_whole_or_as_it_was(plain, kind, how):
+    table = TABLES.setdefault("operation x killed x at x taken up -> outcome, times", {})
+    lost, tried = plain.lost(), 0
+    points = ((number, when) for number in itertools.count(1) for when in ("before", "after"))
+    first = 0 if EVERY or kind is Kind.ADOPT else STRIDE // 2
+    for number, when in itertools.islice(points, first, None, 1 if EVERY else STRIDE):
+        way = WAYS[tried % len(WAYS)] if how == "in turn" else how
+        died, write, end = await killed(plain, kind, number, when, way)
+        tried += 1
+        if not died:
+            break
+        row = (str(kind), when, write, way, str(end.ending) if end else "as it was")
+        table[row] = table.get(row, 0) + 1
+    assert tried > (10 if EVERY else 3), "an operation has more writes than that"
+    assert plain.lost() == lost, "no request was lost"
+
+
+async def killed(plain, kind, number, when, way):
+    """Kill it once, take it up, and look at what is there; (whether it died, the write, how it ended)."""
+    there = kind is Kind.ADOPT
+    await plain.be(not there)
+    plan = await plain.plan(kind)
+    died, writes = await plain.killed(plan, number, when)
+    _, end = await plain.go_on(way)
+    record = await plain.tidy(plan)
+    where = "\n".join((str(kind), when, *writes, *plain.said(plan)))
+    adopted = await plain.adopted()
+    if end is None:
+        # Killed before anything was on record, or after everything was.
+        assert adopted is (there if record else not there), where
+        return died, short(writes[-1]), None
+    assert not await plain.holder(), where
+    assert end.ending in ALLOWED[way], where
+    assert adopted is (there if end.ending is Outcome.VERIFIED else not there), where
+    assert record is not None, where
+    assert record["outcome"] == end.ending, where
+    return died, short(writes[-1]), end
