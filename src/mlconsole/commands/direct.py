@@ -36,6 +36,8 @@ ENDED = 900.0
 """Seconds that it may take to undo what it made, or to bring the traffic back."""
 UNDONE = frozenset({*NOTHING_MOVED, Outcome.RETURNED})
 """What an abort is for."""
+APPROVED = frozenset({Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.RETURNED})
+"""How an operation can end that went on from there."""
 
 
 def run(args: argparse.Namespace, verb: str) -> int:
@@ -145,10 +147,10 @@ class Direction:
 
     def _heard(self, under: UnderWay) -> bool:
         op = under.operation
-        if self._verb == Verb.HAND_OVER:
-            return False  # heard is when nobody has it any more
         if self._verb == Verb.ABORT:
             return watching.leaving(op)
+        if self._verb == Verb.HAND_OVER or watching.leaving(op):
+            return False  # nobody has it any more, or what goes on record says how it ended
         return op.phase is not Phase.APPROVAL if self._verb == Verb.APPROVE else op.kept
 
     def _report(self, step: Step) -> None:
@@ -168,7 +170,8 @@ class Direction:
             about = plan.target.namespace, plan.service
             self._write(about, under, record.outcome, record.message, code, record)
             return code
-        words = _WORDS.get(self._verb, "heard") if handed or (running and self._verb != RESUME) else record.outcome
+        heard = handed or (code == Exit.DONE and self._verb in (Verb.KEEP, Verb.APPROVE))
+        words = _WORDS[self._verb] if heard else record.outcome
         self._page.line(f"{words}: {record.message}", "bold yellow" if code else "")
         if isinstance(done, Operation) and self._verb != ABORT:
             for line in goes_on(done):
@@ -183,8 +186,10 @@ class Direction:
             return Exit.DONE if outcome in UNDONE else Exit.FAILED
         if self._verb == ABANDON:
             return Exit.DONE if not running else Exit.FAILED
-        heard = running and self._verb in (Verb.KEEP, Verb.APPROVE)
-        return Exit.DONE if heard or outcome is Outcome.VERIFIED else Exit.FAILED
+        if self._verb == Verb.APPROVE:
+            return Exit.DONE if running or outcome in APPROVED else Exit.FAILED
+        kept = running and self._verb == Verb.KEEP
+        return Exit.DONE if kept or outcome is Outcome.VERIFIED else Exit.FAILED
 
     def _nothing(self, session: Session) -> int:
         """Nothing is under way: nothing to end or to go on with (I19); to keep or approve it is too late."""
