@@ -52,9 +52,13 @@ class Service:
     async def get(self, path):
         return msgspec.json.decode(await self.connection.get(path))
 
+    def placed(self):
+        """What stands there at first."""
+        return manifests.Placed(NAME, "color", 2, 0, {"blue": BLUE, "green": GREEN}, "blue", 20.0)
+
     async def create(self):
         models = plainmodels.write(self.folder / "models")
-        placed = manifests.Placed(NAME, "color", 2, 0, {"blue": BLUE, "green": GREEN}, "blue", 20.0)
+        placed = self.placed()
         apps = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
         for color, version in placed.versions.items():
             body = manifests.deployment(placed, color, version, models)
@@ -156,7 +160,13 @@ def on_this_machine(deployment, folder, version, namespace):
 
 
 @pytest.fixture
-async def service(tmp_path):
+def kind_of_service():
+    """What kind of service the tests are on."""
+    return Service
+
+
+@pytest.fixture
+async def service(tmp_path, kind_of_service):
     """The service, both colours ready; its namespace goes when the test does."""
     if not REAL:
         pytest.skip("no real cluster: MLCONSOLE_TEST_KUBECONFIG is not set")
@@ -175,7 +185,7 @@ async def service(tmp_path):
                 return None
 
         await within(DEADLINE, account_is_there)
-        found = Service(connection, tmp_path)
+        found = kind_of_service(connection, tmp_path)
         found.write_config()
         await found.create()
         yield found

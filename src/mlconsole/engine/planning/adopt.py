@@ -109,7 +109,7 @@ def _adopt(drafting: Drafting, grounds: Grounds, plain: Color, around: beside.Ar
         (*pins, mark, made, traffic, *kept, down),
         (*_adopted_diffs(service, plain, key, name, pods, note, kept), *autoscaling.diffs(pins)),
         _route(drafting, Kind.ADOPT, service, pins),
-        warnings=(*_of_scalers(scalers, name), *around.warnings(service, labels)),
+        warnings=(*_of_scalers(scalers, name), *around.warnings(service, labels), *_ends_at_once(seen)),
         gates=(gates.rollout_gate(plain, Kind.SWITCH), *_kept_up(scalers, plain)),
         replicas=pods,
         way_back=_WAY_BACK.format(plain=plain.deployment, replicas=plain.wish, key=service.key),
@@ -163,6 +163,15 @@ def _of_scalers(scalers: list[dict[str, Any]], name: str) -> tuple[str, ...]:
             words = "counts the pods of both until the plain Deployment is scaled to 0, and is off from then on"
             found.append(f"autoscaler {scaler} {words}; a copy of it scales {name}")
     return tuple(found)
+
+
+def _ends_at_once(deployment: dict[str, Any]) -> tuple[str, ...]:
+    """The copy shares the Service until the switch: where it is undone its pods end as in a rolling update."""
+    containers = deployment["spec"]["template"].get("spec", {}).get("containers") or ()
+    if any((item.get("lifecycle") or {}).get("preStop") for item in containers):
+        return ()
+    words = "no container has a preStop hook: should this be undone, what ends with the copy's pods may be lost"
+    return (f"{words}, as in any rolling update of it; `sleep 5` there gives the Service time",)
 
 
 def _kept_up(scalers: list[dict[str, Any]], plain: Color) -> tuple[Gate, ...]:

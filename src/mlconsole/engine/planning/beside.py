@@ -16,8 +16,8 @@ from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
 
 SECONDS = 5.0
-BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
-SERVICES = "/api/v1/namespaces/{}/services"
+BUDGETS = tuple(f"/apis/policy/{version}/namespaces/{{}}/poddisruptionbudgets" for version in ("v1", "v1beta1"))
+SERVICES = ("/api/v1/namespaces/{}/services",)
 
 
 class _List(Struct):
@@ -54,15 +54,17 @@ async def read(connection: Connection, namespace: str) -> Around:
     return Around(budgets, services)
 
 
-async def _list(connection: Connection, path: str, namespace: str) -> tuple[dict[str, Any], ...] | None:
-    try:
-        async with asyncio.timeout(SECONDS):
-            found = await connection.get(path.format(namespace))
-        return msgspec.json.decode(found, type=_List).items or ()
-    except NotFound:
-        return ()  # not served here: there are none
-    except (ClusterError, TimeoutError, msgspec.DecodeError):
-        return None
+async def _list(connection: Connection, paths: tuple[str, ...], namespace: str) -> tuple[dict[str, Any], ...] | None:
+    for path in paths:
+        try:
+            async with asyncio.timeout(SECONDS):
+                found = await connection.get(path.format(namespace))
+            return msgspec.json.decode(found, type=_List).items or ()
+        except NotFound:
+            continue  # not served in this version
+        except (ClusterError, TimeoutError, msgspec.DecodeError):
+            return None
+    return ()
 
 
 def _also(item: Mapping[str, Any], service: ModelService, labels: Mapping[str, str]) -> bool:
