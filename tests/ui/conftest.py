@@ -109,3 +109,73 @@ def console(at_home):
             app._link.stop()
 
     return open_console
+
+
+class SilentLink:
+    """Stands where the line to an engine is: what is sent is kept, and nothing comes."""
+
+    def __init__(self):
+        self.sent = []
+        self.state = {"pid": 0, "exit": None}
+
+    async def run(self):
+        await asyncio.Event().wait()
+
+    def send(self, intent):
+        self.sent.append(intent)
+
+
+class SilentDriver(Driver):
+    """Of a console whose engine is the test."""
+
+    def __init__(self, app, pilot):
+        super().__init__(app, pilot)
+        self.bells = 0
+        app.bell = self.ring
+
+    def ring(self):
+        """The bell."""
+        self.bells += 1
+
+    async def filled(self):
+        """The panes are there."""
+        await self._when(lambda: self.app._main._filled)
+
+    async def selected(self, key):
+        """The service is looked at."""
+        await self._when(lambda: self.app.known.selected == key)
+
+    async def _when(self, true):
+        end = time.monotonic() + DEADLINE
+        while not true():
+            assert time.monotonic() < end, self.text
+            await self.pilot.pause()
+            await asyncio.sleep(0.01)
+
+    def told(self, *messages):
+        """The engine says something."""
+        for message in messages:
+            self.app._take(message)
+
+    def sent(self, kind):
+        """What was sent to the engine, of one kind."""
+        return [intent for intent in self.app._link.sent if isinstance(intent, kind)]
+
+
+@pytest.fixture
+def silent(tmp_path, monkeypatch):
+    """Open a console without an engine: `async with silent(size=(120, 40)) as driver`; `driver.told` speaks to it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    @contextlib.asynccontextmanager
+    async def open_console(size=(120, 40)):
+        log = tmp_path / "mlconsole.log"
+        app = Console(None, {}, log)
+        app._link = SilentLink()
+        async with app.run_test(size=size, notifications=True) as pilot:
+            yield SilentDriver(app, pilot)
+            assert not app.crashed, log.read_text() if log.exists() else "no log"
+
+    return open_console

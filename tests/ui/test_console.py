@@ -42,7 +42,9 @@ async def test_a_switch_and_a_rollback_by_the_keyboard(console, cluster):
         assert driver.app.focused.id == "no"
         assert await selector(cluster, "fraud-scorer") == {"app": "fraud-scorer", "color": "green"}
         await driver.press("y")
-        await driver.until("3 answers in a row by v12", "▶ watch", "watching it under traffic", "a abort: back to green")
+        await driver.until(
+            "3 answers in a row by v12", "▶ watch", "watching it under traffic", "a abort: back to green"
+        )
         assert await selector(cluster, "fraud-scorer") == {"app": "fraud-scorer", "color": "blue"}
         assert "ml/fraud-scorer: verified" not in driver.text
         await driver.press("escape")

@@ -371,8 +371,8 @@ def test_runs_show_the_jobs_of_what_did_not_go_well():
 
 def test_an_operation_on_record_tells_all_of_it():
     record = Record(
-        "1", Kind.ROLLBACK, "fraud", "ml", NOW, "ann", "bastion", "pts/3", "prod-eu", "abc123", "p95 doubled", "green", "blue",
-        GREEN.release, BLUE.release, Outcome.VERIFIED, NOW + 2, NOW + 1.5, "3 answers", waived=("errors",),
+        "1", Kind.ROLLBACK, "fraud", "ml", NOW, "ann", "bastion", "pts/3", "prod-eu", "abc123", "p95 doubled", "green",
+        "blue", GREEN.release, BLUE.release, Outcome.VERIFIED, NOW + 2, NOW + 1.5, "3 answers", waived=("errors",),
     )  # fmt: skip
     found = text(audit.details(record, 80))
     for words in ("rollback 1", "verified", "ann on bastion", "p95 doubled", "1.5 s to verified", "errors", "abc123"):

@@ -62,7 +62,9 @@ class Lines(Widget):
         """Show these lines; what stands already is not painted again."""
         before, self._lines = self._lines, list(lines)
         width = self.size.width
-        if len(before) != len(self._lines) and self.styles.auto_dimensions:
+        # One that has lines and no height was asked before it could lay anything out.
+        unlaid = bool(self._lines) and not self.size.height
+        if (len(before) != len(self._lines) or unlaid) and self.styles.auto_dimensions:
             self.refresh(layout=True)
             return
         dirty = []

@@ -1,0 +1,364 @@
+"""Every operation by its keys, and those under way by what can be asked of them; the engine is the test."""
+
+import json
+import time
+
+import pytest
+from msgspec.structs import replace
+
+from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.phases import Phase, route
+from mlconsole.domain.plans import Gate, Verdict
+from mlconsole.domain.services import Shape
+from mlconsole.engine import protocol
+from ui.facts import BLUE, GREEN, MODEL, NOW, SERVICE, a_line, a_plan, facts, under_way
+
+
+async def ready(driver, service=SERVICE, **detail):
+    """The service is there and looked at."""
+    place, fleet, about = facts(service, **detail)
+    await driver.filled()
+    driver.told(place, fleet)
+    await driver.until("fraud")
+    await driver.selected(service.key)
+    driver.told(about)
+    await driver.until("way back")
+
+
+def last(driver, kind=protocol.MakePlan):
+    return driver.sent(kind)[-1]
+
+
+def planned(driver, plan):
+    """The engine answers the last wish."""
+    driver.told(protocol.Planned(last(driver).request, plan, plan.hash))
+
+
+# ---- plans
+
+
+async def test_d_deploys_the_version_under_the_registrys_cursor(silent):
+    async with silent() as driver:
+        await ready(driver)
+        driver.told(protocol.Registry("ml/fraud", MODEL))
+        await driver.press("3")
+        await driver.until("v14")
+        await driver.press("d")
+        await driver.until("deploy, nothing more")
+        wish = last(driver)
+        assert (wish.kind, wish.version, wish.service, wish.go_on) == ("deploy", "14", "ml/fraud", False)
+
+
+async def test_d_elsewhere_asks_which_version_and_a_versions_page_deploys_it(silent):
+    async with silent() as driver:
+        await ready(driver)
+        driver.told(protocol.Registry("ml/fraud", MODEL))
+        await driver.press("d")
+        await driver.until("deploy which version to fraud", "v13")
+        await driver.press("down", "enter")
+        await driver.until("deploy ml/fraud")
+        assert last(driver).version == "13"
+        await driver.press("escape", "3", "enter")
+        await driver.until("d deploy · esc back")
+        await driver.press("d")
+        await driver.until("deploy ml/fraud")
+        assert last(driver).version == "14"
+
+
+async def test_without_a_registry_the_version_is_typed_and_an_image_where_none_is_known(silent):
+    async with silent() as driver:
+        await ready(driver)
+        await driver.press("d")
+        await driver.until("which version is to be deployed?")
+        await driver.press(*"@challenger", "enter")
+        await driver.until("reading the cluster")
+        assert last(driver).version == "@challenger"
+        first = last(driver).request
+        driver.told(protocol.Refused(first, "ml/fraud", "nothing says which image serves fraud v14", "tag it", 2))
+        await driver.until("which image serves", "plan with it")
+        await driver.press(*"reg.local/fraud:14", "enter")
+        await driver.until("reading the cluster", gone=("which image serves",))
+        assert last(driver).image == "reg.local/fraud:14"
+        assert last(driver).request != first
+        assert last(driver, protocol.Discard).request == first
+
+
+async def test_whether_a_deploy_switches_too_is_another_plan(silent):
+    async with silent() as driver:
+        await ready(driver)
+        driver.told(protocol.Registry("ml/fraud", MODEL))
+        await driver.press("d")
+        await driver.until("deploy which version")
+        await driver.press("enter")
+        await driver.until("deploy ml/fraud")
+        only = a_plan(Kind.DEPLOY)
+        planned(driver, only)
+        await driver.until("Deploy v12 of fraud on blue", "(●) deploy, nothing more", "stays on green v13")
+        await driver.press("g")
+        await driver.until("(●) deploy and switch when its gates pass", "reading the cluster")
+        assert last(driver).go_on
+        both = a_plan(Kind.DEPLOY, route=route(Kind.DEPLOY, more=frozenset({Phase.SWITCH, Phase.VERIFY, Phase.WATCH})))
+        # What comes for the plan that was given up is not this one.
+        driver.told(protocol.Planned(last(driver).request - 1, only, only.hash))
+        planned(driver, both)
+        await driver.until("then switch to it", " Deploy and switch ")
+        assert driver.app.focused.id == "no"
+        await driver.press("y")
+        assert last(driver, protocol.Confirm).hash == both.hash
+
+
+async def test_the_menu_plans_what_is_needed_seldom(silent):
+    async with silent() as driver:
+        held = replace(SERVICE, colors=(replace(BLUE, paused=True), GREEN))
+        await ready(driver, held)
+        await driver.press("x")
+        await driver.until("more operations on fraud", "it is blue-green already")
+        await driver.press("a")
+        await driver.until("adopt: it is blue-green already")
+        await driver.press("s")
+        await driver.until("scale which colour of fraud", "held", "LIVE")
+        await driver.press("down", "enter")
+        await driver.until("scale fraud green", "LIVE, 3 of 3 ready")
+        await driver.press("backspace", *"x", "enter")
+        await driver.until("a whole number, 0 to 1000")
+        await driver.press("backspace", *"5", "enter")
+        await driver.until("scale ml/fraud")
+        assert (last(driver).kind, last(driver).to_color, last(driver).replicas) == ("scale", "green", 5)
+        await driver.press("escape", "x", "p")
+        await driver.until("hold or let go which colour")
+        await driver.press("enter")
+        await driver.until("unpause ml/fraud")
+        assert (last(driver).kind, last(driver).to_color) == ("unpause", "blue")
+        for key, kind in (("d", "drill"), ("u", "release")):
+            await driver.press("escape", "x", key)
+            await driver.until(f"{kind} ml/fraud")
+            assert last(driver).kind == kind
+
+
+async def test_a_plain_service_is_adopted_and_what_is_read_only_is_greyed(silent):
+    async with silent() as driver:
+        plain = replace(SERVICE, shape=Shape.PLAIN, colors=(replace(GREEN, name=""),), live="", color_key="")
+        place, fleet, _ = facts(plain)
+        await driver.filled()
+        driver.told(place, fleet)
+        await driver.selected(plain.key)
+        await driver.press("x", "a")
+        await driver.until("adopt ml/fraud")
+        assert last(driver).kind == "adopt"
+        await driver.press("escape")
+        before = len(driver.sent(protocol.MakePlan))
+        driver.told(replace(place, read_only=True))
+        await driver.press("x", "a")
+        await driver.until("adopt: the console is read-only here")
+        assert len(driver.sent(protocol.MakePlan)) == before
+
+
+async def test_a_gate_that_stops_is_said_first_and_a_waiver_takes_a_reason(silent):
+    async with silent(size=(80, 24)) as driver:
+        await ready(driver)
+        await driver.press("s")
+        await driver.until("switch ml/fraud")
+        planned(driver, a_plan(gates=(Gate("lock", Verdict.FAIL, "held by ann@b", "free", "Lease"),), holder="ann@b"))
+        await driver.until("STOPPED   by lock FAIL", "BREAKS", "ann@b holds the lock", "w waive")
+        await driver.press("y")
+        await driver.until("stopped by lock: w waives it with a reason")
+        await driver.press("w", "enter", "y")
+        await driver.until("a reason is needed")
+        assert not driver.sent(protocol.Confirm)
+        await driver.press(*"ann is asleep", "enter", "enter")
+        confirm = last(driver, protocol.Confirm)
+        assert (confirm.reason, confirm.waived) == ("ann is asleep", ("lock",))
+
+
+# ---- under way
+
+
+async def test_after_its_arrival_it_says_what_it_waits_for_and_may_be_left(silent):
+    async with silent() as driver:
+        await ready(driver)
+        await driver.press("s")
+        await driver.until("switch ml/fraud")
+        planned(driver, a_plan())
+        await driver.until("plan ")
+        await driver.press("y")
+        now = time.time()
+        say = [("verify", "3 answers in a row by v12", None), ("done", "3 answers in a row", Outcome.VERIFIED)]
+        for step, words, outcome in say:
+            driver.told(protocol.Progress(last(driver).request, "ml/fraud", step, words, now, outcome))
+        driver.told(under_way(a_line(until=now + 192.5, verbs=("abort", "keep"), here=True, arrived_at=now)))
+        text = await driver.until(
+            "watching it under traffic, 3:1", "K keep it", "a abort: back to green v13", "✔ verify"
+        )
+        assert "▶ watch" in text
+        assert "  Switch  " not in text
+        assert driver.bells == 1
+        await driver.press("escape")
+        await driver.until("switch of ml/fraud goes on", "1 Fleet")
+        await driver.until("▶ switch: watch 3:1", "fraud ▶", "▶ 1  ")
+
+
+async def test_the_end_is_no_second_outcome(silent):
+    async with silent() as driver:
+        await ready(driver)
+        await driver.press("s")
+        await driver.until("switch ml/fraud")
+        planned(driver, a_plan())
+        await driver.until("plan ")
+        await driver.press("y")
+        request, now = last(driver).request, time.time()
+        driver.told(protocol.Progress(request, "ml/fraud", "done", "seen", now, Outcome.VERIFIED))
+        driver.told(protocol.Progress(request, "ml/fraud", "end", "all is put back", now, Outcome.VERIFIED, True))
+        text = await driver.until("all is put back", "esc close")
+        assert "✔ restore" in text
+        assert driver.bells == 1
+        driver.told(protocol.Progress(request, "ml/fraud", "done", "went back", now, Outcome.RETURNED))
+        assert driver.bells == 2
+
+
+async def test_what_waits_for_a_person_rings_once_and_is_loud_everywhere(silent):
+    async with silent(size=(160, 40)) as driver:
+        await ready(driver)
+        driver.told(under_way(a_line()))
+        await driver.until("watching it under traffic", "begun", "by ann")
+        assert driver.bells == 0
+        until = time.time() + 299.5
+        waiting = a_line(Phase.KEEP, until=until, verbs=("abort", "keep"), arrived_at=NOW)
+        driver.told(under_way(waiting))
+        text = await driver.until("KEEP IT? 4:5", "fraud ▶!", "1 for you", "K keep it, a abort")
+        assert "keep it, or the traffic goes back to green v13" in text
+        driver.told(under_way(waiting))
+        await driver.pilot.pause()
+        assert driver.bells == 1
+
+
+async def test_an_operation_is_kept_aborted_and_abandoned_from_the_list(silent):
+    async with silent() as driver:
+        await ready(driver)
+        driver.told(under_way(a_line(Phase.KEEP, verbs=("abort", "keep"), arrived_at=NOW)))
+        await driver.press("o")
+        await driver.until("operations under way", "waiting for somebody to keep it", "K keep it")
+        await driver.press("K")
+        await driver.until("blue v12 stays")
+        assert driver.app.focused.id == "no"
+        await driver.press("enter")
+        assert not driver.sent(protocol.Ask)
+        await driver.press("a")
+        await driver.until("the traffic goes back to green v13")
+        assert driver.app.focused.id == "yes"
+        await driver.press("enter")
+        assert (last(driver, protocol.Ask).verb, last(driver, protocol.Ask).service) == ("abort", "ml/fraud")
+        verbs = ("resume", "abort", "abandon")
+        lost = a_line(Phase.VERIFY, alive=False, standing="applied but unverified", verbs=verbs)
+        driver.told(under_way(lost))
+        await driver.until("interrupted in verify, applied but unverified", "r resume", "b abandon, with a reason")
+        await driver.press("b", "tab", "tab", "enter")
+        await driver.until("a reason is needed")
+        await driver.press(*"nobody knows", "enter", "enter")
+        assert (last(driver, protocol.Ask).verb, last(driver, protocol.Ask).reason) == ("abandon", "nobody knows")
+        refused = protocol.Refused(last(driver, protocol.Ask).request, "ml/fraud", "the lock is somebody else's", "", 4)
+        driver.told(refused)
+        await driver.until("the lock is somebody else's")
+
+
+async def test_what_cannot_be_asked_says_why(silent):
+    async with silent() as driver:
+        await ready(driver)
+        waiting = a_line(Phase.APPROVAL, verbs=("abort", "approve"))
+        driver.told(protocol.Place("prod-eu", "ml", user="ann"), under_way(waiting))
+        await driver.press("o")
+        await driver.until("p approve: ann began it: somebody else has to", "a second person, not ann")
+        await driver.press("p", "K")
+        await driver.until("keep: in approval nothing waits to be kept")
+        assert not driver.sent(protocol.Ask)
+        driver.told(protocol.Place("prod-eu", "ml", user="bob"))
+        await driver.press("p")
+        await driver.until("with your name on record beside ann's")
+        await driver.press("y")
+        assert last(driver, protocol.Ask).verb == "approve"
+
+
+async def test_enter_follows_one_here_and_on_another_machine(silent):
+    async with silent() as driver:
+        await ready(driver)
+        driver.told(under_way(a_line(Phase.SMOKE, words="1 of 6 answers")))
+        await driver.press("o", "enter")
+        await driver.until("switch to blue v12 of ml/fraud", "its executor runs on bastion", "▶ smoke")
+        request = last(driver, protocol.Attach).request
+        driver.told(protocol.Progress(request, "ml/fraud", "smoke", "6 of 6 answers", NOW))
+        driver.told(protocol.Progress(request, "ml/fraud", "smoke", "6 of 6 answers", NOW))
+        text = await driver.until("6 of 6 answers")
+        assert text.count("6 of 6 answers") == 1
+        driver.told(under_way())
+        await driver.until("over; a (audit) has how it ended")
+        await driver.press("escape")
+        await driver.until("nothing is under way here")
+
+
+async def test_one_without_an_executor_for_a_moment_rings_nothing(silent):
+    async with silent() as driver:
+        await ready(driver)
+        gone = a_line(Phase.RESTORE, alive=False, verbs=("resume",))
+        driver.told(under_way(gone), under_way())
+        driver.app._call_if_interrupted(gone.operation.id)
+        assert driver.bells == 0
+        driver.told(under_way(gone))
+        driver.app._call_if_interrupted(gone.operation.id)
+        await driver.until("interrupted in restore")
+        assert driver.bells == 1
+
+
+async def test_words_of_an_operation_never_reach_the_terminal_as_commands(silent):
+    async with silent() as driver:
+        await ready(driver)
+        driver.told(under_way(a_line(Phase.SMOKE, words="\x1b]0;owned\x07 said", reason="[bold]\x9b31m", here=True)))
+        await driver.press("o", "enter")
+        text = await driver.until("␛]0;owned", "[bold]<U+009B>31m")
+        assert all(char.isprintable() or char == "\n" for char in text)
+
+
+# ---- audit
+
+
+RECORDS = (
+    Record("1", Kind.SWITCH, "fraud", "ml", NOW - 60, "ann", "bastion", reason="recall", outcome=Outcome.VERIFIED),
+    Record("2", Kind.ROLLBACK, "fraud", "ml", NOW, "bob", "laptop", reason="password=hunter2hunter2", waived=("lock",)),
+)
+
+
+async def test_the_audit_is_filtered_opened_and_exported_without_secrets(silent, tmp_path):
+    async with silent(size=(160, 40)) as driver:
+        await ready(driver, history=RECORDS)
+        await driver.press("a")
+        await driver.until("2 on record", "bastion", "laptop")
+        await driver.press("slash", *"laptop")
+        await driver.until("1 of 2 shown", gone=("bastion",))
+        await driver.press("enter", "enter")
+        await driver.until("rollback 2", "bob on laptop", "lock")
+        await driver.press("escape", "w")
+        await driver.until("1 operations in ", "credentials redacted")
+        (path,) = (tmp_path / "state" / "mlconsole" / "exports").iterdir()
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [line["id"] for line in lines] == ["2"]
+        assert "hunter2" not in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o600
+        await driver.press("escape")
+        await driver.until("2 on record", "bastion")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 12), (200, 60)])
+async def test_every_page_of_operations_opens_in_any_size(silent, size):
+    async with silent(size=size) as driver:
+        await ready(driver, history=RECORDS)
+        driver.told(under_way(a_line(Phase.KEEP, verbs=("abort", "keep"), until=time.time() + 60)))
+        for keys, words in (
+            (("o",), "under way"),
+            (("o", "enter"), "switch to"),
+            (("a",), "operations"),
+            (("x",), "more"),
+        ):
+            await driver.press(*keys)
+            await driver.until(words)
+            for _ in keys:
+                await driver.press("escape")
+        await driver.press("o", "a")
+        await driver.until("No")
