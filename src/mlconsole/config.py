@@ -158,6 +158,8 @@ class Ui(Table, frozen=True):
     theme: str | None = None
     ascii: bool | None = None
     """Draw with ASCII only; default: as the terminal's encoding has it."""
+    presence: bool = True
+    """Let other consoles see who looks at which service: a small Lease in the namespace."""
 
 
 class Settings(Table, frozen=True):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from mlconsole.config import Cluster as Place
 from mlconsole.config import Environment, Metrics
+from mlconsole.config import Ui as Looks
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.demo.apiserver.server import serve
 from mlconsole.domain.history import Outcome
@@ -218,7 +219,8 @@ async def test_a_log_says_what_it_is_the_answer_to(ui):
     assert log.problem, "no node keeps logs here"
 
 
-async def test_rights_that_cannot_be_asked_for_are_not_asked_for_all_the_time(good, ui):
+async def test_rights_that_cannot_be_asked_for_are_not_asked_for_all_the_time(good, start):
+    ui = await start(settings_of(good, ui=Looks(presence=False)))
     asked = []
     reviews = Failure(
         lambda m, p: p.endswith("/selfsubjectaccessreviews") and not asked.append(p), status=403, times=99

@@ -250,8 +250,11 @@ async def test_i8_a_service_that_is_gone_is_a_conflict(desk):
 
 
 TRYING = "engine/planning/draft.py"
-DOORS = {"engine/gateway.py", TRYING, "cluster/history.py", "cluster/events.py", "cluster/leases.py"}
-"""Who may call `cluster.writes`: the gateway; a draft, with dryRun; records, Events and locks, for the executor."""
+OWN = {"cluster/history.py", "cluster/events.py", "cluster/leases.py", "cluster/presence.py"}
+"""Objects of the console's own: records, Events and locks, for the executor; the mark that a console is here, which
+nothing rests on."""
+DOORS = {"engine/gateway.py", TRYING, *OWN}
+"""Who may call `cluster.writes`: the gateway; a draft, with dryRun; and for what is not a service's."""
 ASKING = {"cluster/access.py", "cluster/connection.py", "cluster/proxy.py", "cluster/writes.py"}
 """Who may send something else than a GET: questions, the proxy, and `writes` itself."""
 

@@ -276,6 +276,9 @@ async def test_broken_glass_is_loud_and_says_why(ann, bob):
     assert glass[0] == "Warning"
     assert glass[2].startswith("bob took fraud from admin@")
     assert glass[2].endswith("for a switch; reason: fraud wave")
+    (mine,) = [item for item in await events(here) if "overtaken" in item[2]]
+    assert mine[:2] == ("Warning", "Switch")
+    assert "fraud wave" in mine[2]
     assert any(step.words.startswith("WARNING: taken by force from admin@") for step in there.steps)
 
 

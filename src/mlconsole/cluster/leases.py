@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Struct
 
-from mlconsole.cluster import writes
+from mlconsole.cluster import objects, writes
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, Conflict, NotFound, ServerError
 
@@ -164,13 +164,13 @@ async def acquire(
     metadata["annotations"] = {**kept, **annotations, CLAIM: claim}
     ours = {"app.kubernetes.io/managed-by": "mlconsole", "mlconsole.io/service": service}
     metadata["labels"] = {**(metadata.get("labels") or {}), **ours}
-    stamp = _stamp(connection)
+    now = stamp(connection)
     token = max(seen.token if seen else 0, least) + 1
     spec = {
         "holderIdentity": holder,
         "leaseDurationSeconds": max(1, round(duration)),
-        "acquireTime": stamp,
-        "renewTime": stamp,
+        "acquireTime": now,
+        "renewTime": now,
         "leaseTransitions": token,
     }
     try:
@@ -198,7 +198,7 @@ async def renew(
         kept = {key: value for key, value in held.annotations.items() if changes.get(key, value) is not None}
         wanted = kept | {key: value for key, value in changes.items() if value is not None}
         metadata = {**held.whole["metadata"], "annotations": wanted}
-        spec = {**held.whole["spec"], "renewTime": _stamp(connection)}
+        spec = {**held.whole["spec"], "renewTime": stamp(connection)}
         try:
             return await _write(connection, namespace, service, {"metadata": metadata, "spec": spec})
         except (Conflict, NotFound):
@@ -212,7 +212,7 @@ async def release(connection: Connection, namespace: str, service: str, held: He
     for attempt in range(TRIES):
         annotations = {key: value for key, value in held.annotations.items() if key not in (CLAIM, REQUESTS)}
         spec = {key: value for key, value in held.whole["spec"].items() if key != "holderIdentity"}
-        spec |= {"renewTime": _stamp(connection), "leaseDurationSeconds": 1}
+        spec |= {"renewTime": stamp(connection), "leaseDurationSeconds": 1}
         body = {"metadata": {**held.whole["metadata"], "annotations": annotations}, "spec": spec}
         try:
             await _write(connection, namespace, service, body)
@@ -255,6 +255,26 @@ def requests(held: Held) -> list[dict[str, Any]]:
     except ValueError:
         return []
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def stamp(connection: Connection) -> str:
+    """The server's time, as far as it is known, as Kubernetes writes a MicroTime."""
+    moment = datetime.datetime.fromtimestamp(time.time() + _ahead.get(connection, 0.0), datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def mirrored(lease: objects.Lease) -> Held:
+    """The lock in a Lease that a watch brought: to look at, not to be written back."""
+    spec = lease.spec
+    return Held(
+        holder=spec.holder_identity or "",
+        token=spec.lease_transitions or 0,
+        duration=float(spec.lease_duration_seconds or 0),
+        renewed_at=spec.renew_time.timestamp() if spec.renew_time else 0.0,
+        resource_version=lease.metadata.resource_version,
+        annotations=lease.metadata.annotations or {},
+        whole={},
+    )
 
 
 # ---- inside
@@ -330,12 +350,6 @@ def _bounded(wanted: list[dict[str, Any]]) -> str:
     while len(text := json.dumps(kept, separators=(",", ":"))) > MOST_BYTES and len(kept) > 1:
         kept = kept[1:]
     return text
-
-
-def _stamp(connection: Connection) -> str:
-    """The server's time, as far as it is known, as Kubernetes writes a MicroTime."""
-    moment = datetime.datetime.fromtimestamp(time.time() + _ahead.get(connection, 0.0), datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _date(header: str) -> float:

@@ -49,6 +49,16 @@ async def replace(connection: Connection, path: str, body: dict[str, Any]) -> by
     return await connection.request("PUT", path, body=body, params=_params(False))
 
 
+async def remove(connection: Connection, path: str, uid: str, resource_version: str = "") -> None:
+    """Remove an object of the console's own: this very one, and where a version is given, as it was seen.
+
+    Raises Conflict where it is another by now, NotFound.
+    """
+    only = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+    options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": only}
+    await connection.request("DELETE", path, body=options)
+
+
 async def _collection(connection: Connection, write: Write) -> str:
     """Where the objects of a kind are: autoscalers in the version in which they were read."""
     if write.resource == AUTOSCALERS.key:

@@ -136,6 +136,7 @@ def _metrics(settings: Settings) -> str:
 [ui]
 # theme = "..."  # the console's palette (ctrl+p) lists them
 # ascii = true
+# presence = false  # other consoles are not told who looks at which service
 """
 
 

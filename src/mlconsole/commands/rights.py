@@ -78,7 +78,13 @@ def needs(readonly: bool = False) -> list[Need]:
         ),
         Need("", "pods/proxy", ("create",), "smoke test and parity: requests to the model", writes=True),
         Need("argoproj.io", "analysistemplates", ("get",), "an AnalysisTemplate that the settings name", writes=True),
-        Need("coordination.k8s.io", "leases", ("create", "update"), "the lock of a service", writes=True),
+        Need(
+            "coordination.k8s.io",
+            "leases",
+            ("create", "update", "delete"),
+            "the lock of a service, never deleted; the mark of a console, which is",
+            writes=True,
+        ),
         Need("", "configmaps", ("create", "update"), "the record of each operation", writes=True),
         Need("", "events", ("create",), "an Event for each operation", writes=True),
     ]

@@ -87,6 +87,7 @@ class Engine:
         self._sources_at = float("-inf")
         self._overview = Overview(self._settings)
         self._operations_due, self._any_under_way, self._operations_at = True, False, float("-inf")
+        self._presence_due, self._presence_at = True, float("-inf")
 
     # ---- life
 
@@ -132,6 +133,7 @@ class Engine:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._wake.set()
         if task.cancelled():
             return
         error = task.exception()
@@ -262,6 +264,7 @@ class Engine:
         if scope.cache is not None:
             yield from self._fleet(scope.cache)
             yield from self._under_way(scope.cache)
+        yield from self._presence(scope)
         service = self._service()
         if service is not None and scope.cache is not None and self._detail_is_due():
             yield from self._details(scope, scope.cache, service)
@@ -313,6 +316,7 @@ class Engine:
         if self._selected in touched or namespace in taken.events or taken.jobs or taken.histories:
             self._detail_due = True
         self._operations_due |= taken.histories or taken.leases
+        self._presence_due |= taken.leases
         if taken.services or taken.removed:
             self._feeds.services_changed(list(cache.services.values()), self._service())
         changed = [row for key in touched if (row := self._row(key)) is not None]
@@ -334,6 +338,14 @@ class Engine:
             found = self._overview.lines(cache.inventory, cache.services)
             self._any_under_way = bool(found.lines)
             yield from self._changed(found)
+
+    def _presence(self, scope: Scope) -> Iterator[protocol.Publication]:
+        """Who else is here: when a Lease changed, and every few seconds, for marks run out."""
+        scope.presence.say(self._selected, self._operations.planning(scope))
+        now = time.monotonic()
+        if scope.cache is not None and (self._presence_due or now - self._presence_at >= HEARTBEAT):
+            self._presence_due, self._presence_at = False, now
+            yield from self._changed(scope.presence.others(scope.cache.inventory))
 
     def _row(self, key: str) -> protocol.FleetRow | None:
         """The row of a service if it differs from the one that was sent."""

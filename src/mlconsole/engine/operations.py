@@ -45,6 +45,10 @@ class Operations:
         self._confirmed: set[int] = set()
         """Those whose executor is at work and followed."""
 
+    def planning(self, scope: Scope) -> Plan | None:
+        """The plan that is shown last of those that wait for a word, in a scope."""
+        return next((plan for plan, where in reversed(self._plans.values()) if where is scope), None)
+
     def close(self) -> None:
         """Dismiss the executors that still wait."""
         for request in list(self._executors):

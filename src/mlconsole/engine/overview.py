@@ -13,7 +13,8 @@ import msgspec
 from mlconsole.cluster import objects
 from mlconsole.cluster.history import OPERATION
 from mlconsole.cluster.inventory import Inventory
-from mlconsole.cluster.leases import Expiry, Held, name_of
+from mlconsole.cluster.leases import Expiry, mirrored, name_of
+from mlconsole.cluster.presence import is_mark
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.history import config_map_name
 from mlconsole.domain.operation import Operation, Seen, Standing, standing, ways
@@ -59,7 +60,7 @@ class Overview:
 
     def _line(self, operation: Operation, inventory: Inventory, service: ModelService | None) -> OperationLine:
         lease = inventory.leases.get(operation.plan.target.namespace, name_of(operation.plan.service))
-        held = _held(lease) if lease is not None else None
+        held = mirrored(lease) if lease is not None and not is_mark(lease) else None
         expiry = self._expiries.setdefault(operation.key, Expiry())
         left = expiry.left(held) if held is not None else 0.0
         here = folder_of(operation.id).alive
@@ -88,19 +89,6 @@ def deadline(op: Operation, settings: ServiceSettings) -> float:
         Phase.DRAIN: op.phase_at + settings.watch.drain,
     }
     return ends.get(op.phase, 0.0)
-
-
-def _held(lease: objects.Lease) -> Held:
-    spec = lease.spec
-    return Held(
-        holder=spec.holder_identity or "",
-        token=spec.lease_transitions or 0,
-        duration=float(spec.lease_duration_seconds or 0),
-        renewed_at=spec.renew_time.timestamp() if spec.renew_time else 0.0,
-        resource_version=lease.metadata.resource_version,
-        annotations=lease.metadata.annotations or {},
-        whole={},
-    )
 
 
 def _seen(operation: Operation, service: ModelService | None) -> Seen:

@@ -197,6 +197,24 @@ class Operations(Struct, frozen=True, tag=True):
     lines: tuple[OperationLine, ...] = ()
 
 
+class Present(Struct, frozen=True):
+    """Another console that looks at this place, as it says of itself."""
+
+    user: str
+    host: str
+    service: str = ""
+    """The one that is selected there, `namespace/name`."""
+    plans: str = ""
+    """What is planned for it, while the plan is shown."""
+    since: float = 0.0
+
+
+class Presence(Struct, frozen=True, tag=True):
+    """Who else is here, whole; sent when it changes."""
+
+    lines: tuple[Present, ...] = ()
+
+
 class Log(Struct, frozen=True, tag=True):
     """The last lines of a pod's log, newest last."""
 
@@ -229,6 +247,7 @@ Publication = (
     | Refused
     | Progress
     | Operations
+    | Presence
     | Log
     | Notice
 )

@@ -26,6 +26,7 @@ from mlconsole.domain.text import visible
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.planner import Glances, Planner
+from mlconsole.engine.presence import Presence
 
 LONGEST_PAUSE = 30.0
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Scope:
         """Those of the cluster; empty while they are not known, or not for this user to list."""
         self.round_trip = 0.05
         """Seconds of one request to the API server, measured once it is connected."""
+        self.presence = Presence(settings)
 
     @property
     def state(self) -> SourceState:
@@ -109,8 +111,13 @@ class Scope:
         self.cache.on_change(self._changed)
         async with asyncio.TaskGroup() as group:
             # Beside the first listing, not before it: the rows are waited for.
-            group.create_task(self._introduce(self.connection))
+            group.create_task(self._enter(self.connection, self.cache))
             await self.cache.run()
+
+    async def _enter(self, connection: Connection, cache: ClusterCache) -> None:
+        """Say hello to the server, and let the other consoles see that this one is here."""
+        await self._introduce(connection)
+        await self.presence.run(connection, self.user or connection.identity.user, cache.inventory)
 
     async def _introduce(self, connection: Connection) -> None:
         """Ask who we are here, how far away the server is, and what namespaces there are."""

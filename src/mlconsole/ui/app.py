@@ -38,6 +38,7 @@ CONCERNED: Mapping[type, tuple[str, ...]] = {
     protocol.Drift: ("drift",),
     protocol.Pipelines: ("pipeline",),
     protocol.Operations: ("fleet", "deployment"),
+    protocol.Presence: ("deployment",),
     protocol.Sources: ALL,
     protocol.Place: ("fleet",),
 }

@@ -23,6 +23,7 @@ class Known:
         self.pods = 0
         self.complete = False
         self.operations: tuple[protocol.OperationLine, ...] = ()
+        self.presence: tuple[protocol.Present, ...] = ()
         self._forget_service()
 
     def _forget_service(self) -> None:
@@ -70,6 +71,8 @@ class Known:
                 self.sources = states
             case protocol.Operations(lines):
                 self.operations = lines
+            case protocol.Presence(lines):
+                self.presence = lines
             case protocol.Fleet():
                 self._take_fleet(message)
             case protocol.Detail(service) if service.key == self.selected:

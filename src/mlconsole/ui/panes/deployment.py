@@ -7,8 +7,8 @@ from textual.widget import Widget
 
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
-from mlconsole.ui.render import deployment, underway
-from mlconsole.ui.spans import Line, Slot, Span, line
+from mlconsole.ui.render import deployment, presence, underway
+from mlconsole.ui.spans import Line, Slot, Span, flowed, line
 from mlconsole.ui.widgets.lines import Lines
 
 
@@ -39,6 +39,7 @@ class DeploymentPane(Pane):
     def _content(self, known: Known, now: float, width: int) -> list[Line]:
         under_way = known.under_way(known.selected)
         found = underway.pane(under_way, now, width) if under_way is not None else []
+        found += flowed([presence.also_here(known.presence, known.selected)], width)
         if known.detail is not None:
             return [*found, *deployment.pane(known.detail, now, width)]
         return [line(Span("reading…", Slot.DIM))] if known.service is not None else []

@@ -9,7 +9,7 @@ from mlconsole.domain.services import Color, Health, ModelService, Shape
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.engine.protocol import Detail
 from mlconsole.ui.known import Known
-from mlconsole.ui.render import underway, words
+from mlconsole.ui.render import presence, underway, words
 from mlconsole.ui.render.figures import of
 from mlconsole.ui.render.fleet import SLOTS, glyph
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, joined, line, sides, width_of
@@ -98,6 +98,9 @@ def service(known: Known, now: float, width: int) -> Line:
     under_way = known.under_way(found.key)
     if under_way is not None:
         parts.append(underway.short(under_way, now))
+    here = presence.also_here(known.presence, found.key)
+    planned = any(span.slot is Slot.WARN for span in here)
+    parts += [here] if planned else []
     if detail and detail.split:
         parts.append(line(Span(f"SPLIT {detail.split}", Slot.BAD)))
     if headline:
@@ -106,7 +109,7 @@ def service(known: Known, now: float, width: int) -> Line:
     parts += [_color(found, color, live=False) for color in (found.idle_color,) if color]
     if detail:
         parts += _figures(detail, now)
-    parts.append(_drift(known))
+    parts += [_drift(known)] if planned else [_drift(known), here]
     return fit(joined(parts, " · "), width)
 
 
