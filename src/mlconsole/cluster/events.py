@@ -6,7 +6,7 @@ import datetime
 
 from mlconsole.cluster import objects, writes
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import NotFound
+from mlconsole.cluster.errors import Conflict, NotFound
 from mlconsole.domain.history import Outcome, Record
 
 COMPONENT = "mlconsole"
@@ -61,7 +61,10 @@ async def _write(connection: Connection, record: Record, name: str, reason: str,
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
     }
-    await writes.create(connection, f"/api/v1/namespaces/{record.namespace}/events", body)
+    try:
+        await writes.create(connection, f"/api/v1/namespaces/{record.namespace}/events", body)
+    except Conflict:
+        return  # told already, by an executor that ended before it could know
 
 
 async def _uid(connection: Connection, record: Record) -> dict[str, str]:

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from mlconsole.domain.deploying import COLOR_LABEL, HASH, OPERATION, Asked, deployment_for
-from mlconsole.domain.owners import MARKS, without_marks
+from mlconsole.domain.owners import without_marks
 from mlconsole.domain.plans import Write, escape_pointer
+from mlconsole.domain.text import visible
 
 ADOPTED = "mlconsole.io/adopted"
 """The annotation of a plain Deployment that was adopted."""
@@ -24,6 +25,7 @@ COLOR = "blue"
 """The colour that the copy gets."""
 PLAIN = "plain"
 """The colour that the plain Deployment has on its way back."""
+KEDA = "scaledobject.keda.sh/name"
 _STATUS = "autoscaling.alpha.kubernetes.io/"
 _KEPT = _STATUS + "metrics"
 """Where an older view of an autoscaler has what does not fit into it; what else is there is its status."""
@@ -100,13 +102,16 @@ def copied_autoscaler(scaler: Raw, version: str, name: str) -> dict[str, Any]:
 
 
 def controlled(item: Raw) -> str:
-    """Whose controller writes an object again and again, in words; empty for nobody's."""
+    """Whose controller makes an autoscaler, and would make one again, in words; empty for nobody's.
+
+    What Helm, Argo CD or Flux put there is made once, and copied like any other.
+    """
     metadata = item.get("metadata") or {}
     owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)
     if owner is not None:
-        return f"{owner.get('kind')} {owner.get('name')}"
-    there = (metadata.get("labels") or {}) | (metadata.get("annotations") or {})
-    return next((mark for mark in sorted(MARKS) if mark in there), "")
+        return visible(f"{owner.get('kind')} {owner.get('name')}", 120)
+    scaled = (metadata.get("labels") or {}).get(KEDA)
+    return visible(f"ScaledObject {scaled}", 120) if scaled else ""
 
 
 # ---- steps of patches

@@ -28,6 +28,9 @@ ACCEPTED = "accepted"
 """What a dry run says that the server would have carried out."""
 
 
+_SELECTOR = "/spec/selector/"
+
+
 class Target(Struct, frozen=True):
     """The one place a plan is for; asserted at every call (I8)."""
 
@@ -205,6 +208,13 @@ class Plan(Struct, frozen=True):
         ends = (Phase.SWITCH, Phase.RETIRE)
         same = (write for write in self.writes if (write.resource, write.name) == (main.resource, main.name))
         return tuple(write for write in same if write == main or write.phase in ends)
+
+    @property
+    def color_key(self) -> str:
+        """The label whose value the write that moves the traffic changes; empty where it changes none."""
+        paths = (step["path"] for step in self.write.patch if step["op"] != "test")
+        token = next((path.removeprefix(_SELECTOR) for path in paths if path.startswith(_SELECTOR)), "")
+        return token.replace("~1", "/").replace("~0", "~")
 
     def writes_of(self, phase: Phase) -> tuple[Write, ...]:
         """What is sent in a phase."""

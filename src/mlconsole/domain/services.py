@@ -172,10 +172,10 @@ class ModelService(Struct, frozen=True):
         return f"{self.namespace}/{self.name}"
 
     def color(self, name: str) -> Color | None:
-        """The colour called `name`, or None; what an adoption left goes by the name that its pods have."""
+        """The colour called `name`, or None; what an adoption left is called nothing, or what its pods are."""
         found = next((color for color in self.colors if color.name == name), None)
         beside = self.plain
-        return beside if found is None and beside is not None and beside.name == name else found
+        return beside if found is None and beside is not None and name in ("", beside.name) else found
 
     @property
     def live_color(self) -> Color | None:

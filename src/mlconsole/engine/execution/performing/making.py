@@ -18,6 +18,8 @@ from mlconsole.engine.fence import unmark
 from mlconsole.engine.gateway import Landed
 from mlconsole.engine.ledger import Step
 
+UNANSWERED = 5
+"""The exit code of what was not answered."""
 GONE_SECONDS = 120.0
 """For pods of a removed Deployment to end."""
 LOOK = 0.5
@@ -67,7 +69,7 @@ async def _still_there(context: Context, op: Operation) -> str:
     Empty when they have, else what is to be done.
     """
     plan, end = op.plan, context.clock() + GONE_SECONDS
-    key = (await context.gateway.read(plan)).service.color_key
+    key = plan.color_key
     base = ",".join(f"{name}={value}" for name, value in plan.base.items())
     others = f"{base},{key},{key}!={plan.to_color}"
     while left := await resources.read_all(context.connection, PODS, plan.target.namespace, others):
@@ -132,6 +134,8 @@ async def _put_back(context: Context, op: Operation, back: Write) -> list[str]:
     try:
         landed = await context.gateway.make(op.plan, back, context.report, undo=True)
     except PlanError as error:
+        if error.exit_code == UNANSWERED:
+            raise
         # An autoscaler may have sized it meanwhile, which is no reason to leave the rest.
         rest = without(back, "/spec/replicas")
         if rest is None:
