@@ -49,7 +49,7 @@ resolve = false
 """
 QUICK = {
     "mlconsole.engine.verify:PAUSE": 0.05,
-    "mlconsole.engine.bringup:PAUSE": 0.1,
+    "mlconsole.engine.bringup:LOOK": 0.1,
     "mlconsole.engine.execution.performing.waiting:TICK": 0.05,
 }
 """Pauses between two looks: shorter than a person needs."""
@@ -182,7 +182,7 @@ class Stage:
             return {}
 
     async def tidy(self, plan):
-        """Nothing is left of an operation: not in the history, not on the Service, no record open; its record, or None."""
+        """Its record, or None; nothing else is left of an operation: not under way, not on the Service, not open."""
         data = await self.history()
         assert "operation" not in data, (data["operation"][-200:], self.said(plan))
         service = await self.get(SERVICE)

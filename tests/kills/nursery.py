@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 
 import msgspec
 
@@ -131,13 +132,23 @@ def _execute(connection, orders, main):
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
         os.environ.update(orders["environ"])
         for name, value in orders.get("constants", {}).items():
-            module, _, constant = name.partition(":")
-            setattr(importlib.import_module(module), constant, value)
+            _set(*name.split(":"), value)
         if "tally" in orders:
             importlib.import_module("kills.mortal").prepare(**orders["tally"])
         code = main()
-    finally:
-        os._exit(code)
+    except Exception:
+        traceback.print_exc()
+    os._exit(code)
+
+
+def _set(module, constant, value):
+    """Put a value in the place of a constant, and of the defaults that were made of it."""
+    found = importlib.import_module(module)
+    before = getattr(found, constant)
+    setattr(found, constant, value)
+    for kind in [item for item in vars(found).values() if isinstance(item, type) and item.__module__ == module]:
+        for method in [item for item in vars(kind).values() if getattr(item, "__defaults__", None)]:
+            method.__defaults__ = tuple(value if item is before else item for item in method.__defaults__)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ NAME, COPY = "eta", "eta-blue"
 ALLOWED = {"resume": {Outcome.VERIFIED}, "abort": {Outcome.ABORTED, Outcome.RETURNED, Outcome.VERIFIED}}
 """How what was taken up may end: what is being retired is not moved back by an abort any more."""
 WAYS = tuple(ALLOWED)
-STRIDE = 4
+STRIDE = 5
 CASES = (
     [(kind, how) for kind in (Kind.ADOPT, Kind.RELEASE) for how in WAYS]
     if EVERY
@@ -33,7 +33,7 @@ class Plain(Stage):
         await self.settled()
         return await self.session.plan(kind, NAME)
 
-    async def adopted(self):
+    async def adopted(self, where=""):
         """Whether it is adopted and whole, else plain and whole; anything between fails."""
         service = (await self.session.detail(NAME)).service
         apps = await self.get("/apis/apps/v1/namespaces/ml/deployments")
@@ -43,11 +43,11 @@ class Plain(Stage):
         note = adopting.of(plain)
         selector = {"app": NAME}
         if service.shape is Shape.PLAIN:
-            assert (service.selector, sizes, note) == (selector, {NAME: 1}, None)
+            assert (service.selector, sizes, note) == (selector, {NAME: 1}, None), where
             return False
-        assert service.selector == {**selector, COLOR_LABEL: "blue"}
-        assert sizes == {NAME: 0, COPY: 1}
-        assert note == adopting.Adopted(NAME, COPY, COLOR_LABEL, 1)
+        assert service.selector == {**selector, COLOR_LABEL: "blue"}, where
+        assert sizes == {NAME: 0, COPY: 1}, where
+        assert note == adopting.Adopted(NAME, COPY, COLOR_LABEL, 1), where
         return True
 
     async def be(self, adopted):
@@ -98,7 +98,7 @@ async def killed(plain, kind, number, when, way):
     _, end = await plain.go_on(way)
     record = await plain.tidy(plan)
     where = "\n".join((str(kind), when, *writes, *plain.said(plan)))
-    adopted = await plain.adopted()
+    adopted = await plain.adopted(where)
     if end is None:
         # Killed before anything was on record, or after everything was.
         assert adopted is (there if record else not there), where

@@ -1,0 +1,128 @@
+"""Every request of an operation's phases fails once, in every way that servers, networks and machines fail."""
+
+import pytest
+
+from mlconsole.domain.history import Outcome
+
+from .conftest import EVERY, QUICK, TABLES, ended, staged
+from .faultproxy import CUTS, REFUSALS, FaultProxy
+from .test_kills import DEEDS, arrived
+
+IMPATIENT = QUICK | {
+    "mlconsole.engine.execution.lock:DURATION": 2.0,
+    "mlconsole.engine.execution.lock:RENEW": 0.4,
+    "mlconsole.engine.execution.lock:MARGIN": 0.5,
+    "mlconsole.engine.execution.lock:SECONDS": 1.5,
+    "mlconsole.engine.execution.performing.taking:HURRY": 0.7,
+    "mlconsole.engine.gateway:WRITE_SECONDS": 2.0,
+    "mlconsole.engine.gateway:LONGEST_WAIT": 0.3,
+    "mlconsole.engine.ledger:FORWARD_SECONDS": 1.2,
+    "mlconsole.engine.ledger:ROLLBACK_SECONDS": 0.7,
+    "mlconsole.engine.ledger:CLOSE_SECONDS": 1.0,
+    "mlconsole.engine.planning.grounds:READ_SECONDS": 2.0,
+    "mlconsole.engine.planning.grounds:HURRY_SECONDS": 0.7,
+    "mlconsole.cluster.connection:TIMEOUT": 1.5,
+}
+"""Five minutes without an API server are to this executor what three seconds are."""
+FAULTS = (*REFUSALS, *CUTS[:-1])
+STRIDE = 23
+"""Of the pairs of a step and a fault, one in so many is tried where not all are."""
+TABLE = "operation x step x fault -> outcome, times"
+TOGETHER = {"deployments", "replicasets", "pods", "endpointslices", "endpoints", "horizontalpodautoscalers"}
+"""What is read at one time with the Service: one for all."""
+TRIED = {
+    "switch": lambda _, verb, what: verb != "GET" or what not in TOGETHER,
+    "rollback": lambda _, verb, what: verb != "GET",
+    "deploy and switch": lambda phase, verb, _: verb != "GET" and phase in ("pin", "bring-up", "ready", "smoke"),
+    "scale": lambda phase, verb, _: verb != "GET" and phase in ("bring-up", "restore"),
+}
+"""Operations, and which of their steps are tried: of the later ones what the first have not."""
+
+
+@pytest.fixture
+async def proxied(world, tmp_path, nursery, monkeypatch):
+    """A stage whose sessions and executors reach the API server through a fault proxy; and that proxy."""
+    async with (
+        FaultProxy(world["kubeconfig"], tmp_path) as proxy,
+        staged(world, tmp_path, nursery, monkeypatch, str(proxy.kubeconfig), IMPATIENT) as stage,
+    ):
+        yield stage, proxy
+
+
+async def through(stage, proxy, name, fault="", step=""):
+    """Carry an operation out with one fault on its way: (its plan, what there was before, its executor)."""
+    kind, wish = DEEDS[name]
+    await stage.settled()
+    before = await stage.shape()
+    plan = await stage.plan(kind, **wish)
+    proxy.phase = lambda: getattr(stage.kept(plan), "phase", "")
+    proxy.arm(fault, step)
+    executor = await stage.begin(plan)
+    proxy.pid = lambda: executor._process.pid
+    return plan, before, executor
+
+
+async def steps_of(stage, proxy, name):
+    """What an operation asks of the API server, when nothing fails: each step once, in order."""
+    plan, _, executor = await through(stage, proxy, name)
+    await ended(executor)
+    found = list(dict.fromkeys(proxy.steps))
+    proxy.disarm()
+    assert stage.kept(plan).ending is Outcome.VERIFIED, stage.said(plan)
+    return found
+
+
+def sensible(fault, step):
+    """A read is refused by no conflict; for the rest every step has every fault."""
+    return not (fault == "409" and " GET " in step)
+
+
+@pytest.mark.parametrize("name", TRIED)
+async def test_every_fault_at_every_step(proxied, name):
+    stage, proxy = proxied
+    lost = stage.lost()
+    wanted = TRIED[name]
+    steps = [step for step in await steps_of(stage, proxy, name) if wanted(*step.split())]
+    pairs = [(step, fault) for step in steps for fault in FAULTS if sensible(fault, step)]
+    first = 0 if EVERY else list(TRIED).index(name) * 4
+    for step, fault in pairs[first :: 1 if EVERY else STRIDE]:
+        outcome = await failed_once(stage, proxy, name, fault, step)
+        if outcome:
+            table = TABLES.setdefault(TABLE, {})
+            table[name, step, fault, outcome] = table.get((name, step, fault, outcome), 0) + 1
+    assert stage.lost() == lost, "no request was lost"
+
+
+async def failed_once(stage, proxy, name, fault, step):
+    """What came of an operation in which one request failed; whatever that is, the record is true."""
+    plan, before, executor = await through(stage, proxy, name, fault, step)
+    await ended(executor)
+    hit = proxy.hit.is_set()
+    if proxy._back is not None:
+        await proxy._back
+    proxy.disarm()
+    own = stage.kept(plan)
+    _, later = await stage.go_on("resume")
+    where = "\n".join((name, step, fault, *stage.said(plan)))
+    assert own.ended or own.halted, where
+    record = await stage.tidy(plan)
+    await true_to_life(stage, plan, before, record, where)
+    if not hit:
+        return ""
+    words = str(own.ending) if own.ended else "halted"
+    return words if later is None else f"{words}, resumed: {later.ending}"
+
+
+async def true_to_life(stage, plan, before, record, where):
+    """What is on record of an operation is what the live objects say."""
+    after = await stage.shape()
+    outcome = Outcome(record["outcome"]) if record else Outcome.FAILED
+    if outcome in (Outcome.FAILED, Outcome.ABORTED):
+        assert after == before, where
+    elif outcome is Outcome.RETURNED:
+        assert after[0] == before[0], where
+    elif outcome is Outcome.VERIFIED:
+        assert arrived(plan, before, after), where
+    else:
+        assert outcome is Outcome.UNVERIFIED, where
+        assert after[0] == plan.to_color, where
