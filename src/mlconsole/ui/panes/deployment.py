@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 
+from mlconsole.engine.protocol import Detail, OperationLine
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import deployment, presence, underway
@@ -41,5 +43,12 @@ class DeploymentPane(Pane):
         found = underway.pane(under_way, now, width) if under_way is not None else []
         found += flowed([presence.also_here(known.presence, known.selected)], width)
         if known.detail is not None:
-            return [*found, *deployment.pane(known.detail, now, width)]
+            return [*found, *deployment.pane(_without(known.detail, under_way), now, width)]
         return [line(Span("reading…", Slot.DIM))] if known.service is not None else []
+
+
+def _without(detail: Detail, under_way: OperationLine | None) -> Detail:
+    """The detail without the record of what is under way: that is told above, and its record is open till then."""
+    if under_way is None:
+        return detail
+    return replace(detail, history=tuple(item for item in detail.history if item.id != under_way.operation.id))

@@ -228,6 +228,7 @@ def about(item: OperationLine, now: float, width: int) -> list[Line]:
             "begun",
             line(f"{words.stamp(op.started_at)} by {who}", Span(f", {words.ago(now - op.started_at)}", Slot.DIM)),
         ),
+        ("taken up", line(f"by {op.carried_by}") if op.carried_by else ()),
         ("reason", line(op.reason)),
         ("waived", line(Span(", ".join(op.waived), Slot.WARN))),
         ("lock", line(item.holder or Span("nobody has it", Slot.DIM))),
