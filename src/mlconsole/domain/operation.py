@@ -163,6 +163,8 @@ class Overtaken(Struct, frozen=True):
     """Somebody else holds the lock, or changed what this operation rests on."""
 
     words: str
+    locked: bool = False
+    """Whether the lock is still ours: then what was pinned is put back (I5)."""
 
 
 Event = Passed | Failed | Expired | Halted | Asked | Overtaken
@@ -193,7 +195,8 @@ def advance(op: Operation, event: Event, now: float) -> Operation:
     if isinstance(event, Asked):
         return _asked(op, event.request, now)
     if isinstance(event, Overtaken):
-        return _go(replace(op, ending=Outcome.OVERTAKEN, why=event.words), Phase.DONE, event.words, now)
+        way = Phase.RESTORE if event.locked else Phase.DONE
+        return _go(replace(op, ending=Outcome.OVERTAKEN, why=event.words), way, event.words, now)
     if isinstance(event, Halted):
         return replace(op, halted=event.words, words=event.words)
     op = replace(op, gates=_merged(op.gates, event.gates))
@@ -469,7 +472,9 @@ def aborting(op: Operation, by: str, reason: str, now: float) -> Operation:
     """An operation that is taken up again only to be ended: undone, or its traffic moved back."""
     assert op.then is not None
     asked = Asked(Request(Verb.ABORT, op.id, by, now, reason))
-    there = advance(replace(op, phase=op.then, then=None), asked, now)
+    # Nobody is at its write any more: before the switch means that the traffic has not moved.
+    then = Phase.READY if op.then is Phase.SWITCH else op.then
+    there = advance(replace(op, phase=then, then=None), asked, now)
     return replace(there, phase=op.phase, then=there.phase)
 
 

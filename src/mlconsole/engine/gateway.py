@@ -27,7 +27,7 @@ from mlconsole.cluster.errors import (
 )
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
-from mlconsole.domain.phases import Phase
+from mlconsole.domain.phases import UNMADE, Phase
 from mlconsole.domain.plans import FRESH_SECONDS, Gate, Plan, PlanError, Write, well_formed
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
@@ -217,12 +217,14 @@ class Gateway:
             read = await patiently(lambda: self.read(plan), WRITE_SECONDS)
             if not read.meets(write):
                 raise PlanError(f"{write.label} is not what the plan saw any more", "look again and plan again", 4)
+            _not_under_traffic(read.service, plan, write)
             return Seen(read, seen.past, self._clock())
 
         self.assert_allowed(plan, undo=undo)
         read = await patiently(lambda: self.read(plan), WRITE_SECONDS)
         if read.has(write):
             return Landed.ALREADY
+        _not_under_traffic(read.service, plan, write)
         return await self._send(plan, write, Seen(read, history.Past(), float("-inf")), look_again, report)
 
     async def claim(self, plan: Plan, seen: Seen, report: Report) -> None:
@@ -262,7 +264,7 @@ class Gateway:
             try:
                 seen = await look_again(seen)
                 answer = await self._once(plan, write, seen, report)
-            except (PlanError, ClusterError) as error:
+            except (PlanError, ClusterError, TimeoutError) as error:
                 landed = await self._applied(plan, write) if lost else False
                 if landed:
                     return _written(plan, write, report)
@@ -352,6 +354,16 @@ def _same_source(service: ModelService, plan: Plan) -> None:
     if not plan.revision and service.live != plan.from_color:
         words = f"{service.key} is on {service.live or 'no colour'} now, the plan saw {plan.from_color or 'none'}"
         raise PlanError(words, "plan again", 4)
+
+
+def _not_under_traffic(service: ModelService, plan: Plan, write: Write) -> None:
+    """Raises PlanError where a write on the destination, which had no traffic, would meet it now (I4)."""
+    target = service.color(plan.to_color)
+    if target is None or plan.kind in UNMADE or plan.from_color in (plan.to_color, ""):
+        return
+    if write.resource == "deployments" and write.name == target.deployment and service.live in (plan.to_color, ""):
+        words = f"{write.label} has the traffic now, the plan saw it without: it is left as it is"
+        raise PlanError(words, "look again and plan again", 4)
 
 
 def _still_possible(service: ModelService, plan: Plan, now: float) -> Gate:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mlconsole.cluster import events, history
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError
-from mlconsole.domain.history import Outcome, Record
+from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.operation import Operation
 from mlconsole.domain.plans import PlanError
 from mlconsole.engine.audit import Journal
@@ -62,7 +62,8 @@ class Ledger:
         `taken_from` is who was at work on the service and had its lock taken by force: an Event says so at once.
         Raises PlanError for what goes forward and cannot be recorded; a rollback goes on, and says so.
         """
-        hurry = operation.plan.backward
+        # Also the way back within an operation that goes forward.
+        hurry = record.kind is Kind.ROLLBACK
         seconds = ROLLBACK_SECONDS if hurry else FORWARD_SECONDS
         local, cluster, untold = await asyncio.gather(
             self._locally(record, seconds),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -60,7 +61,7 @@ async def _execute(operation: Operation, settings: Settings, folder: Folder) -> 
         folder.say(Entry(time.time(), "end", f"{message}; nothing was changed", None, hint, code, ended=True))
         return
     runner = Runner(operation, connection, settings, Journal(default_path(os.environ)), folder, mine=dead)
-    listener = asyncio.create_task(_listen(runner, folder))
+    listener = asyncio.create_task(_listen(runner, folder, operation.phase_at))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, runner.stop)
     try:
         await runner.run()
@@ -69,8 +70,8 @@ async def _execute(operation: Operation, settings: Settings, folder: Folder) -> 
         await connection.close()
 
 
-async def _listen(runner: Runner, folder: Folder) -> None:
-    """Hand on what is asked from this machine, each request once.
+async def _listen(runner: Runner, folder: Folder, since: float = 0.0) -> None:
+    """Hand on what is asked from this machine, each request once; what is older than `since` was for another executor.
 
     An approval counts on the Lease alone: there the API server knows, and can log, who wrote it.
     """
@@ -78,7 +79,7 @@ async def _listen(runner: Runner, folder: Folder) -> None:
     while True:
         asked = list(folder.requests())
         for request in asked[heard:]:
-            if request.verb is not Verb.APPROVE:
+            if request.at >= since and request.verb is not Verb.APPROVE:
                 runner.ask(request)
         heard = len(asked)
         await asyncio.sleep(REQUESTS)
@@ -89,7 +90,9 @@ def dead(operation: str) -> bool:
     if not operation or "/" in operation:
         return False
     folder = Folder(root(os.environ) / operation)
-    return folder.path.is_dir() and not folder.alive
+    kept = folder.operation()
+    # A home may be shared by many machines: what runs on another one cannot be seen here.
+    return kept is not None and kept.host == socket.gethostname() and not folder.alive
 
 
 def _log_to(path: Path) -> None:

@@ -70,7 +70,7 @@ class Lock:
 
     # ---- life
 
-    async def take(self, plan: Plan, *, force: bool, mine: Callable[[str], bool]) -> int:
+    async def take(self, plan: Plan, *, force: bool, mine: Callable[[leases.Held], bool]) -> int:
         """Take it; the token. `force` takes it from whoever holds it; `mine` knows an executor that is dead for sure.
 
         Raises PlanError when somebody else has it, ClusterError, TimeoutError.
@@ -105,6 +105,8 @@ class Lock:
         )
         self._sure_until = began + DURATION
         self.token, self.taken_from = self._held.token, holder
+        for raw in leases.requests(self._held):
+            self._hear(raw, old=True)  # it was for an executor before this one
         return self.token
 
     def say(self, phase: str) -> None:
@@ -136,14 +138,15 @@ class Lock:
         for raw in leases.requests(self._held):
             self._hear(raw)
 
-    def _hear(self, raw: dict[str, object]) -> None:
+    def _hear(self, raw: dict[str, object], *, old: bool = False) -> None:
         try:
             request = msgspec.convert(raw, Request)
         except msgspec.ValidationError:
             return
         if (request.by, request.at) not in self._heard:
             self._heard.add((request.by, request.at))
-            self._asked(request)
+            if not old:
+                self._asked(request)
 
     async def release(self) -> None:
         """Give it up. Raises ClusterError, TimeoutError."""
@@ -153,7 +156,7 @@ class Lock:
                 await leases.release(self._connection, *self._at, held)
 
 
-def _holder(seen: leases.Held, mine: Callable[[str], bool]) -> str:
+def _holder(seen: leases.Held, mine: Callable[[leases.Held], bool]) -> str:
     """Who holds a lock and may be alive; empty for one that may be taken."""
-    gone = mine(seen.operation) or leases.Expiry().expired(seen)
+    gone = mine(seen) or leases.Expiry().expired(seen)
     return "" if gone else visible(seen.holder, 120)

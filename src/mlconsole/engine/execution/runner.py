@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import ClusterError, redact
+from mlconsole.cluster.errors import ClusterError, ServerError, TooManyRequests, Unreachable, redact
 from mlconsole.config import Settings
 from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import (
@@ -56,6 +56,13 @@ WRITING = frozenset(
     }
 )
 """Phases that are not broken off: what somebody asks meanwhile is heard when their write is settled."""
+WAYS_OUT = frozenset({Phase.CLEAN_UP, Phase.RETURN, Phase.RESTORE})
+"""Phases that are not given up over an API server that is away: what they undo would stay as it is."""
+OUTAGE = 900.0
+"""Seconds that it may be away before somebody has to take the operation up again (I20)."""
+AGAIN = 2.0
+UNANSWERED = 5
+"""The exit code of what was not answered."""
 PUBLISH = 1.0
 """Seconds between two tellings of the state to the cluster, where no write waits for it."""
 
@@ -78,6 +85,8 @@ class Runner:
         self.operation = operation
         self.error: Exception | None = None
         """What ended it, where that was an error."""
+        self._outage = 0.0
+        """Since when a way out finds the API server away; 0 while it does not."""
         self._folder = folder
         self._clock = clock
         self._hear = hear
@@ -114,6 +123,8 @@ class Runner:
         try:
             while self.operation.running:
                 event = await self._next()
+                if event is None:
+                    continue
                 before = self._locked(self.operation)
                 self.operation = advance(before, event, self._clock())
                 await self._changed(before)
@@ -158,8 +169,11 @@ class Runner:
         if not self._stopped.done():
             self._stopped.set_result("its executor was told to end")
 
-    async def _next(self) -> Event:
-        """What happens next: the phase comes to something, somebody asks for something, or the lock is lost."""
+    async def _next(self) -> Event | None:
+        """What happens next: the phase comes to something, somebody asks for something, or the lock is lost.
+
+        None where the phase is to be performed once more.
+        """
         op = self.operation
         work = asyncio.ensure_future(PERFORMERS[op.phase](self.context, op))
         asked = asyncio.ensure_future(self._requests.get())
@@ -170,13 +184,16 @@ class Runner:
                 await asyncio.wait({work})
             else:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
+            if work.done() and not self._is_away(op, work):
                 return self._result(work)
+            if work.done():
+                # What it does again is what is not done yet (I19).
+                await asyncio.wait({lost, self._stopped}, timeout=AGAIN)
             if lost.done():
                 return Overtaken(f"the lock is somebody else's: {lost.result()}")
             if self._stopped.done():
                 return Halted(self._stopped.result())
-            return Asked(asked.result())
+            return Asked(asked.result()) if asked.done() and not work.done() else None
         finally:
             if asked.done() and not asked.cancelled() and work.done():
                 # It came together with the end of the phase: it is heard next.
@@ -185,6 +202,17 @@ class Runner:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError, PlanError, ClusterError, TimeoutError):
                 await work
+
+    def _is_away(self, op: Operation, work: asyncio.Future[Event]) -> bool:
+        """Whether a way out failed because the API server gave no answer, and it is waited for."""
+        error = None if work.cancelled() else work.exception()
+        silent = isinstance(error, (Unreachable, ServerError, TooManyRequests, TimeoutError))
+        away = op.phase in WAYS_OUT and (silent or (isinstance(error, PlanError) and error.exit_code == UNANSWERED))
+        self._outage = (self._outage or time.monotonic()) if away else 0.0
+        if not away or time.monotonic() - self._outage > OUTAGE:
+            return False
+        self.report(Step(op.phase, f"the API server gives no answer, trying again: {error or 'no answer in time'}"))
+        return True
 
     def _result(self, work: asyncio.Future[Event]) -> Event:
         """What a phase came to; what it raised is why it failed."""
@@ -195,6 +223,8 @@ class Runner:
             words = getattr(error, "message", "") or str(error) or "no answer in time"
             if self.context.lock.lost.done():
                 return Overtaken(words)
+            if self._outage:
+                return Halted(f"the API server gave no answer for {OUTAGE / 60:.0f} min: {words}")
             return Expired(words) if isinstance(error, TimeoutError) else Failed(words)
 
     # ---- keeping

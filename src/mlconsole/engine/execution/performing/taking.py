@@ -7,7 +7,7 @@ import contextlib
 
 from msgspec.structs import replace
 
-from mlconsole.cluster import history
+from mlconsole.cluster import history, leases
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain.history import Outcome, Record
 from mlconsole.domain.operation import Event, Operation, Passed, record_of
@@ -22,7 +22,7 @@ from mlconsole.engine.planner import past_of
 
 async def lock(context: Context, op: Operation) -> Event:
     """Take the lock, and at the same time compare the cluster with the plan: one round trip."""
-    context.gateway.assert_allowed(op.plan)
+    context.gateway.assert_allowed(op.plan, undo=op.then in _UNDOING)
     context.report(Step("check", "reading the cluster again"))
     taken, looked = await asyncio.gather(_take(context, op), _look(context, op), return_exceptions=True)
     for result in (taken, looked):
@@ -36,11 +36,20 @@ async def lock(context: Context, op: Operation) -> Event:
     return Passed(str(taken))
 
 
+_UNDOING = frozenset({Phase.CLEAN_UP, Phase.RETURN, Phase.RESTORE})
+"""What is taken up only to be ended, which no freeze holds up."""
+
+
 async def _take(context: Context, op: Operation) -> str:
     """The words of it; a rollback that cannot get a lock goes on without, and says so (I12)."""
     plan = op.plan
     force = bool(plan.preempts) or "lock" in op.waived
-    take = context.lock.take(plan, force=force, mine=lambda held: held == op.id or context.mine(held))
+
+    def mine(held: leases.Held) -> bool:
+        # A later token is that of somebody who takes up the same operation.
+        return context.mine(held.operation) or (held.operation == op.id and held.token <= op.token)
+
+    take = context.lock.take(plan, force=force, mine=mine)
     if not plan.backward:
         return f"lock taken, token {await take}"
     try:
@@ -59,7 +68,8 @@ async def _look(context: Context, op: Operation) -> Seen:
         context.gateway.read(op.plan),
         past_of(context.connection, op.plan.kind, op.plan.target.namespace, op.plan.service),
     )
-    return Seen(read, past, context.clock())
+    # What its traffic's write rests on is looked at once more before that is sent (I1).
+    return Seen(read, past, float("-inf"))
 
 
 async def record(context: Context, op: Operation) -> Event:
@@ -98,5 +108,5 @@ def _overtaken(past: history.Past, op: Operation) -> tuple[Record, ...]:
             message=f"{item.message}; {words}".strip("; "),
         )
         for item in past.records
-        if item.id != op.id and (item.outcome is Outcome.OPEN or item.id == before)
+        if item.id != op.id and (item.outcome is Outcome.OPEN )
     )

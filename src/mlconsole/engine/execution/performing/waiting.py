@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from mlconsole.cluster.errors import ClusterError
+from mlconsole.cluster.fresh import Fresh
 from mlconsole.domain import owners
 from mlconsole.domain.operation import Event, Expired, Failed, Operation, Overtaken, Passed
-from mlconsole.domain.plans import Verdict, escape_pointer
+from mlconsole.domain.plans import PlanError, Verdict, escape_pointer
 from mlconsole.domain.text import visible
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.execution.performing.proving import analyst_of
@@ -17,6 +18,7 @@ APPROVAL_SECONDS = 3600.0
 ASK_SECONDS = 3600.0
 LOOK = 2.0
 """Seconds between two looks at the cluster while it is watched."""
+LOOK_SECONDS = 10.0
 TICK = 0.2
 
 
@@ -45,21 +47,24 @@ async def ask(context: Context, op: Operation) -> Event:
 async def watch(context: Context, op: Operation) -> Event:
     """Watch the release under traffic until its window has passed: what it does, and what others do to it (I25)."""
     end = op.arrived_at + context.service_settings(op).watch_window
-    async with asyncio.TaskGroup() as group:
-        measuring = group.create_task(_measured(context, op, end))
-        looking = group.create_task(_overtaken(context, op, end))
-        done, waiting = await asyncio.wait({measuring, looking}, return_when=asyncio.FIRST_COMPLETED)
+    measuring = asyncio.ensure_future(_measured(context, op, end))
+    looking = asyncio.ensure_future(_overtaken(context, op, end))
+    try:
+        done, _ = await asyncio.wait({measuring, looking}, return_when=asyncio.FIRST_COMPLETED)
         early = next((task.result() for task in done if not isinstance(task.result(), Passed)), None)
-        if early is not None:
-            for task in waiting:
-                task.cancel()
-            return early
-    return measuring.result()
+        return early or await measuring
+    except (PlanError, ClusterError, TimeoutError) as error:
+        # What could not be looked at did not fail: a person is asked (I21).
+        return Expired(f"it could not be watched: {error or 'no answer in time'}")
+    finally:
+        for task in (measuring, looking):
+            task.cancel()
+        await asyncio.gather(measuring, looking, return_exceptions=True)
 
 
 async def _measured(context: Context, op: Operation, end: float) -> Event:
     """What the analyses say of it; where there are none, that its time has passed."""
-    service = (await context.gateway.read(op.plan)).service
+    service = (await _read(context, op, end)).service
     target, left = service.color(op.plan.to_color), service.color(op.plan.from_color)
     analyst = analyst_of(context, op)
     specs = await analyst.specs(service, "after")
@@ -83,11 +88,24 @@ async def _measured(context: Context, op: Operation, end: float) -> Event:
     return Expired(words, tuple(gates)) if unknown else Passed(words, tuple(gates))
 
 
+async def _read(context: Context, op: Operation, end: float) -> Fresh:
+    """The service now; an API server that is away is asked again as long as the window is open."""
+    while True:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await context.gateway.read(op.plan)
+        except (ClusterError, TimeoutError) as error:
+            if context.clock() >= end:
+                raise
+            context.report(Step("watch", f"could not look: {error or 'no answer in time'}"))
+        await asyncio.sleep(min(LOOK, max(TICK, end - context.clock())))
+
+
 async def _overtaken(context: Context, op: Operation, end: float) -> Event:
     while (left := end - context.clock()) > 0:
         gone = await _moved_by_others(context, op)
         if gone:
-            return Overtaken(gone)
+            return Overtaken(gone, locked=True)
         await asyncio.sleep(min(LOOK, left))
     return Passed()
 
@@ -95,7 +113,7 @@ async def _overtaken(context: Context, op: Operation, end: float) -> Event:
 async def _moved_by_others(context: Context, op: Operation) -> str:
     """Why this operation is over: somebody else moved the traffic; empty where nobody did, or nobody can say."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LOOK_SECONDS):
             read = await context.gateway.read(op.plan)
     except (ClusterError, TimeoutError):
         return ""

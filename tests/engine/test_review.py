@@ -1,0 +1,233 @@
+"""What goes wrong in the middle: an API server that is away, somebody else's hand, a word from before the crash."""
+
+import asyncio
+import json
+import socket
+import time
+
+import pytest
+from msgspec.structs import replace
+
+from mlconsole.cluster import leases
+from mlconsole.cluster.connection import Connection
+from mlconsole.config import ServiceSettings, Settings, Verify, Watch
+from mlconsole.demo.apiserver.faults import Failure
+from mlconsole.domain import operation as machine
+from mlconsole.domain.history import Kind, Outcome
+from mlconsole.domain.operation import Overtaken, Request, Standing, Verb
+from mlconsole.domain.phases import Phase
+from mlconsole.domain.plans import Confirmation, Plan, PlanError, Target
+from mlconsole.domain.services import Release
+from mlconsole.engine.consent import Consent
+from mlconsole.engine.execution import __main__ as executor
+from mlconsole.engine.execution import folder as folders
+from mlconsole.engine.execution.folder import Folder
+from mlconsole.engine.execution.lock import Lock
+from mlconsole.engine.execution.performing import taking, waiting
+from mlconsole.engine.execution.process import agreed
+from mlconsole.engine.execution.runner import Runner
+from mlconsole.engine.planner import Wish
+
+from .conftest import QUICK, change, clusters, unready
+
+RETURNS = Settings(defaults=ServiceSettings(verify=Verify(deadline=0.3), watch=Watch(on_failure="rollback")))
+"""No model server answers here: what is switched to is left again at once."""
+
+
+def of(verb, part):
+    return lambda method, path: method in verb.split() and part in path
+
+
+def away(desk, times, what=lambda method, path: True):
+    """The API server answers nothing but 503 so many times."""
+    desk.cluster.faults.add(Failure(what, status=503, times=times))
+
+
+async def begun(desk, plan, op=None, **said):
+    """A runner of an operation of `plan`, or of `op` taken up."""
+    words = {"reason": "a test", "typed": plan.service, "waived": ("answers",)} | said
+    started = op or agreed(plan, Consent(plan.hash, **words), time.time())
+    folder = Folder(desk.folder / "operations" / plan.id)
+    folder.make()
+    return Runner(started, desk.connection, desk.settings, desk.journal, folder, hear=desk.steps.append)
+
+
+# ---- the way back
+
+
+async def test_the_way_back_goes_on_without_its_record(desk):
+    desk.settings = RETURNS
+    plan = replace(await desk.plan(), returns=True)
+
+    def full():
+        desk.cluster.faults.add(Failure(of("PUT POST", "configmaps"), status=403, times=1000))
+
+    await desk.carry_out(plan, at="verify", then=full)
+    assert (await desk.selector())["color"] == "blue"
+
+
+async def test_the_way_back_waits_for_an_api_server_that_is_away(desk):
+    desk.settings = RETURNS
+    plan = replace(await desk.plan(), returns=True)
+    runner = await begun(desk, plan)
+    come_back = []
+
+    def hear(step):
+        if step.step == "verify" and "after" in step.words and not come_back:
+            come_back.append(step)
+            away(desk, 12)
+
+    runner._hear = hear
+    ended = await runner.run()
+    assert come_back
+    assert (await desk.selector())["color"] == "blue"
+    assert ended.ending in (Outcome.RETURNED, Outcome.UNVERIFIED)
+
+
+# ---- watched
+
+
+async def test_a_watch_outlives_an_api_server_that_is_away(desk, monkeypatch):
+    plan = await desk.plan()
+    runner = await begun(desk, plan)
+    op = replace(runner.operation, phase=Phase.WATCH, phase_at=time.time(), arrived_at=time.time())
+    desk.settings = replace(QUICK, defaults=replace(QUICK.defaults, watch_window=1.0))
+    runner.context.settings = desk.settings
+    change(desk, "services", "fraud", {"spec": {"selector": {"color": "green"}}})
+    away(desk, 3)
+    event = await waiting.watch(runner.context, op)
+    assert isinstance(event, machine.Passed)
+
+
+async def test_traffic_that_others_moved_leaves_nothing_pinned_and_nothing_said(desk):
+    plan = await desk.plan()
+    op = replace(machine.begin(plan, "ann", 0.0), phase=Phase.WATCH, tokens=(1,))
+    ended = machine.advance(op, Overtaken("kubectl moved the traffic", locked=True), 1.0)
+    assert (ended.phase, ended.ending) == (Phase.RESTORE, Outcome.OVERTAKEN)
+    lost = machine.advance(op, Overtaken("the lock is gone"), 1.0)
+    assert lost.phase is Phase.DONE
+
+
+# ---- under traffic
+
+
+async def test_i4_a_deploy_does_not_write_to_a_colour_that_got_the_traffic_meanwhile(desk):
+    plan = await desk.plan(Kind.DEPLOY, wish=Wish("14", "registry.local/fraud:14"))
+    assert plan.to_color == "green"
+    change(desk, "services", "fraud", {"spec": {"selector": {"color": "green"}}})
+    before = desk.cluster.store.get("deployments", "ml", "fraud-green")["spec"]
+    with pytest.raises(PlanError):
+        await desk.carry_out(plan)
+    assert desk.cluster.store.get("deployments", "ml", "fraud-green")["spec"] == before
+
+
+async def test_i4_a_deploy_that_fails_does_not_undo_what_has_the_traffic(desk):
+    plan = await desk.plan(Kind.DEPLOY, wish=Wish("14", "registry.local/fraud:14"))
+    runner = await begun(desk, plan)
+    made = []
+
+    def hear(step):
+        if step.step == "ready" and not made:
+            made.append(desk.cluster.store.get("deployments", "ml", "fraud-green")["spec"])
+            change(desk, "services", "fraud", {"spec": {"selector": {"color": "green"}}})
+            runner.ask(Request(Verb.ABORT, plan.id, "ann", time.time()))
+
+    runner._hear = hear
+    await runner.run()
+    assert made
+    assert desk.cluster.store.get("deployments", "ml", "fraud-green")["spec"] == made[0]
+
+
+async def test_i1_a_rollback_that_is_taken_up_counts_the_pods_again(good):
+    plan = await good.plan(Kind.ROLLBACK)
+    op = agreed(plan, Consent(plan.hash, reason="x", waived=()), time.time())
+    taken = machine.resumed(replace(op, phase=Phase.SWITCH), Standing.NOT_STARTED, time.time())
+    unready(good, "fraud-blue-0", "fraud-blue-1")
+    runner = await begun(good, plan, taken)
+    await runner.run()
+    assert (await good.selector())["color"] == "green"
+
+
+# ---- taken up
+
+
+async def test_an_abort_of_a_rollback_that_moved_nothing_moves_nothing(good):
+    plan = await good.plan(Kind.ROLLBACK)
+    op = agreed(plan, Consent(plan.hash, reason="x", waived=()), time.time())
+    taken = machine.resumed(replace(op, phase=Phase.SWITCH), Standing.NOT_STARTED, time.time())
+    runner = await begun(good, plan, machine.aborting(taken, "ann", "no", time.time()))
+    ended = await runner.run()
+    assert (await good.selector())["color"] == "green"
+    assert ended.ending is Outcome.ABORTED
+
+
+async def test_a_word_for_the_executor_before_is_not_heard_by_the_next(tmp_path):
+    folder, heard = Folder(tmp_path / "one"), []
+    folder.make()
+    ear = type("Ear", (), {"ask": staticmethod(heard.append)})
+    for at in (1.0, 3.0):
+        folder.ask(Request(Verb.KEEP, "one", "ann", at))
+    listener = asyncio.create_task(executor._listen(ear, folder, 2.0))
+    await clusters.until(lambda: heard)
+    listener.cancel()
+    assert [request.at for request in heard] == [3.0]
+
+
+async def test_a_word_that_stands_on_the_lock_when_it_is_taken_is_not_heard(desk):
+    plan, heard = await desk.plan(), []
+    op = machine.begin(plan, "ann", 0.0)
+    kept = Lock(desk.connection, op, f"ann@here/{plan.id}", heard.append)
+    await kept.take(plan, force=False, mine=lambda _: False)
+    await leases.ask(
+        desk.connection, "ml", "fraud", json.dumps({"verb": "keep", "operation": plan.id, "by": "x", "at": 1.0})
+    )
+    again = Lock(desk.connection, op, f"ann@here/{plan.id}", heard.append)
+    await again.take(plan, force=False, mine=lambda _: True)
+    await again._renew()
+    assert heard == []
+    await leases.ask(
+        desk.connection, "ml", "fraud", json.dumps({"verb": "keep", "operation": plan.id, "by": "x", "at": 2.0})
+    )
+    await again._renew()
+    assert [request.at for request in heard] == [2.0]
+
+
+async def test_i7_one_who_is_late_to_take_an_operation_up_does_not_take_it_from_the_first(desk):
+    plan = replace(await desk.plan(), fence="1")  # the token of the executor that is gone
+    op = replace(machine.begin(plan, "ann", 0.0), tokens=(1,), then=Phase.READY)
+    first = await begun(desk, plan, op)
+    assert await first.context.lock.take(plan, force=False, mine=lambda _: False) == 2
+    desk.connection = await Connection.open(kubeconfig=desk.cluster.kubeconfig, namespace="ml")
+    second = await begun(desk, plan, op)
+    with pytest.raises(PlanError, match="is held by"):
+        await taking.lock(second.context, op)
+    await desk.connection.close()
+
+
+def test_what_runs_on_another_machine_with_the_same_home_is_not_dead(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = Folder(folders.root({"XDG_STATE_HOME": str(tmp_path)}) / "one")
+    folder.make()
+    assert not executor.dead("one"), "nobody knows whose it is"
+    plan = Plan(
+        "one",
+        Kind.SWITCH,
+        Target("c", "s", "d", "u", "ml", "n"),
+        "fraud",
+        0.0,
+        "blue",
+        "green",
+        Release(),
+        Release(),
+        {},
+        (),
+        (),
+        (),
+        (),
+        Confirmation.KEY,
+    )
+    op = machine.begin(plan, "ann", 0.0, host="elsewhere")
+    folder.keep(op)
+    assert not executor.dead("one")
+    folder.keep(replace(op, host=socket.gethostname()))
+    assert executor.dead("one")
