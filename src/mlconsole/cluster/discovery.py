@@ -113,11 +113,12 @@ def _beside(
     base = {label: value for label, value in selector.items() if label != key}
     group = _grouped(_candidates(inventory, service.metadata.namespace, base, key), key)
     group = {color: items for color, items in group.items() if plain not in items}
-    if key in selector and (group or selector[key] != name):
+    named, retired = key in selector, plain.spec.replicas == 0
+    if (named and (group or selector[key] != name)) or (group and retired):
         return _colored(service, inventory, facts, key, group, hints, plain)
     color = replace(_plain_color(plain, base, key, inventory, hints), name="")
     if not group:
-        return None if key not in selector else _alone(service, inventory, facts, key, base, color)
+        return None if not named else _alone(service, inventory, facts, key, base, color)
     found = _colored(service, inventory, facts, key, group, hints)
     names = ", ".join(sorted(item.metadata.name for items in group.values() for item in items))
     words = f"{names} gets traffic too: an adoption of {plain.metadata.name} that has not ended"
