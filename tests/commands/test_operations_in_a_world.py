@@ -156,6 +156,20 @@ def test_drill(person):
     assert said(environ, "audit", "churn", "--kind", "drill", "--limit", "1")["operations"][0]["reason"] == "a test"
 
 
+def test_adopt_and_undo(person):
+    environ = person()
+    assert list(colors(environ, "eta")) == [None, "live"]
+    refused = shell(environ, "switch", "eta", *SURE)
+    assert (refused.returncode, "not blue-green" in refused.stderr) == (2, True)
+    adopted = said(environ, "adopt", "eta", "--wait", *SURE)
+    assert (adopted["exit_code"], adopted["outcome"], adopted["phase"]) == (0, "verified", "done"), adopted
+    assert colors(environ, "eta")["live"] == "blue"
+    assert said(environ, "adopt", "eta", *SURE)["outcome"] == "none"
+    undone = said(environ, "adopt", "eta", "--undo", "--wait", *SURE)
+    assert (undone["exit_code"], undone["kind"], undone["outcome"]) == (0, "release", "verified"), undone
+    assert list(colors(environ, "eta")) == [None, "live"]
+
+
 # ---- deploy
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 COMMAND = (sys.executable, "-m", "mlconsole")
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 @pytest.fixture(scope="package")
