@@ -210,6 +210,10 @@ async def test_the_undoing_removes_nothing_that_has_pods_or_is_somebodys(adopted
 
 async def test_an_adoption_left_half_done_is_told_and_not_begun_again(adopted):
     change(adopted, "services", NAME, {"spec": {"selector": {COLOR_LABEL: None}}})
+    with pytest.raises(PlanError, match="both colours get traffic") as refused:
+        await adopted.planner.plan(Kind.ADOPT, "ml", NAME)
+    assert refused.value.exit_code == 2
+    change(adopted, "deployments", NAME, {"spec": {"replicas": 1}})
     with pytest.raises(PlanError, match="left half done: eta-blue is there already") as refused:
         await adopted.planner.plan(Kind.ADOPT, "ml", NAME)
     assert "kubectl -n ml delete deployment eta-blue" in refused.value.hint

@@ -53,7 +53,7 @@ def _route(drafting: Drafting, kind: Kind, service: ModelService, pins: tuple[Wr
 def _to_adopt(grounds: Grounds) -> Color:
     """The plain Deployment. Raises PlanError where it is not one, or not one that can be adopted."""
     service = grounds.fresh.service
-    if service.shape is Shape.MALFORMED:
+    if service.shape in (Shape.MALFORMED, Shape.BOTH):
         raise PlanError(f"{service.key}: {'; '.join(service.problems)}", exit_code=2)
     if service.shape is not Shape.PLAIN:
         raise PlanError(f"{service.key} is blue-green already: nothing to adopt", exit_code=0)
