@@ -5,18 +5,20 @@ import json
 import socket
 import time
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from mlconsole.cluster import leases
+from mlconsole.cluster import history, leases
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import Conflict
 from mlconsole.config import ServiceSettings, Settings, Verify, Watch
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.domain import operation as machine
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Overtaken, Request, Standing, Verb
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Confirmation, Plan, PlanError, Target
+from mlconsole.domain.plans import Confirmation, Plan, PlanError, Target, Write
 from mlconsole.domain.services import Release
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution import __main__ as executor
@@ -231,3 +233,58 @@ def test_what_runs_on_another_machine_with_the_same_home_is_not_dead(tmp_path, m
     assert not executor.dead("one")
     folder.keep(replace(op, host=socket.gethostname()))
     assert executor.dead("one")
+
+
+# ---- what stands in the history
+
+
+async def test_an_operation_that_somebody_wrote_into_the_history_reaches_no_further(desk):
+    plan = await desk.plan()
+    op = replace(machine.begin(plan, "ann", 0.0), tokens=(1,), phase=Phase.READY)
+    elsewhere = Write("deployments", "kube-system", "coredns", ({"op": "remove", "path": "/spec"},))
+    for bad in (
+        replace(op, plan=replace(plan, id="../../..")),
+        replace(op, plan=replace(plan, writes=(*plan.writes, elsewhere))),
+        replace(op, inherited=(elsewhere,)),
+        replace(op, plan=replace(plan, service="other")),
+    ):
+        body = {
+            "metadata": {"name": "mlconsole-history-fraud"},
+            "data": {"operation": msgspec.json.encode(bad).decode()},
+        }
+        await desk.cluster.post(f"{desk.cluster.core}/configmaps", body)
+        past = await history.read(desk.connection, "ml", "fraud")
+        assert past.operation is None
+        assert "cannot be read" in past.complaints[0]
+        await desk.cluster.delete(f"{desk.cluster.core}/configmaps/mlconsole-history-fraud")
+
+
+async def test_a_history_that_is_removed_in_the_middle_is_written_anew(desk):
+    plan = await desk.plan()
+
+    gone = []
+
+    def removed():
+        if not gone:
+            gone.append(desk.cluster.store.delete("configmaps", "ml", "mlconsole-history-fraud"))
+
+    await desk.carry_out(plan, at="verify", then=removed)
+    assert [(record.id, record.outcome) for record in await desk.records()] == [(plan.id, Outcome.UNVERIFIED)]
+
+
+async def test_who_lost_the_service_still_has_the_end_on_record_and_leaves_the_later_one_there(desk):
+    first, second = await desk.plan(), await desk.plan()
+    one = replace(machine.begin(first, "ann", 0.0), tokens=(1,), ending=Outcome.OVERTAKEN, phase=Phase.DONE)
+    two = replace(machine.begin(second, "bob", 0.0), tokens=(2,))
+    await history.append(desk.connection, [machine.record_of(two)], history.Past(), two)
+    with pytest.raises(Conflict):
+        await history.append(
+            desk.connection, [machine.record_of(replace(one, ending=Outcome.OPEN))], history.Past(), one
+        )
+    await history.append(desk.connection, [replace(machine.record_of(one), ended_at=1.0)], history.Past(), one)
+    past = await history.read(desk.connection, "ml", "fraud")
+    assert past.operation.id == second.id
+    assert {record.id: record.outcome for record in past.records} == {
+        first.id: Outcome.OVERTAKEN,
+        second.id: Outcome.OPEN,
+    }

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mlconsole.cluster import objects, writes
 from mlconsole.cluster.connection import Connection
@@ -27,6 +29,8 @@ TEMPLATES = "templates"
 TRIES = 10
 PAUSE = 0.02
 """Seconds, times the tries so far."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""It names a folder on the machine that takes the operation up."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """No other keys."""
 
@@ -82,12 +86,27 @@ def _past(found: objects.ConfigMap) -> Past:
     operation = None
     if under_way:
         try:
-            operation = msgspec.json.decode(under_way, type=Operation)
-        except msgspec.DecodeError as error:
+            operation = _own(msgspec.json.decode(under_way, type=Operation), found)
+        except (msgspec.DecodeError, ValueError) as error:
             complaints.append(f"the operation under way cannot be read: {error}")
             data[OPERATION] = under_way
     version = found.metadata.resource_version
     return Past(tuple(records), version, tuple(complaints), tuple(foreign_lines(text)), operation, data)
+
+
+def _own(operation: Operation, found: objects.ConfigMap) -> Operation:
+    """`operation`, if it is one of this ConfigMap's service: who may write here must not reach further by it.
+
+    Raises ValueError.
+    """
+    plan, namespace = operation.plan, found.metadata.namespace
+    if config_map_name(plan.service) != found.metadata.name or plan.target.namespace != namespace:
+        raise ValueError("it is of another service")
+    if any(write.namespace != namespace for write in (*plan.writes, *operation.inherited)):
+        raise ValueError("it writes to another namespace")
+    if not _ID.fullmatch(operation.id):
+        raise ValueError("its id is none")
+    return operation
 
 
 async def append(
@@ -121,7 +140,10 @@ async def _put(
     more: Mapping[str, str],
 ) -> Past:
     for attempt in range(TRIES):
-        if operation is not None and past.operation is not None and past.operation.token > operation.token:
+        late = operation is not None and past.operation is not None and past.operation.token > operation.token
+        if operation is not None and late and added and (not operation.token or all(item.ended_at for item in added)):
+            operation = None  # the later one stays; that this one was, and how it ended, is on record all the same
+        elif operation is not None and late:
             raise Conflict(
                 f"operation {operation.id} on {service}", "another one holds the service by now", "look again"
             )
@@ -133,6 +155,11 @@ async def _put(
             # Somebody else's write came first. Those who wait differently do not meet again.
             await asyncio.sleep(random.uniform(0.0, PAUSE * attempt))
             past = await read(connection, namespace, service)
+        except NotFound:
+            if attempt == TRIES - 1 or not past.resource_version:
+                raise
+            # Removed meanwhile: what was known of it is written down anew.
+            past = replace(past, resource_version="")
     raise AssertionError("unreachable")
 
 

@@ -88,9 +88,10 @@ async def record(context: Context, op: Operation) -> Event:
 
 def _pinned(before: Operation) -> tuple[Write, ...]:
     """What another operation pinned and did not put back."""
-    sent = (before.plan.writes[number] for number in before.sent)
+    sent = (before.plan.writes[number] for number in reversed(before.sent))
     back = (reversed_write(write) for write in sent if write.phase is Phase.PIN)
-    return (*before.inherited, *(write for write in back if write is not None))
+    # The last pin first: each is put back to what was there before it.
+    return (*(write for write in back if write is not None), *before.inherited)
 
 
 def _overtaken(past: history.Past, op: Operation) -> tuple[Record, ...]:
@@ -108,5 +109,5 @@ def _overtaken(past: history.Past, op: Operation) -> tuple[Record, ...]:
             message=f"{item.message}; {words}".strip("; "),
         )
         for item in past.records
-        if item.id != op.id and (item.outcome is Outcome.OPEN )
+        if item.id != op.id and (item.outcome is Outcome.OPEN or item.id == before)
     )
