@@ -10,7 +10,7 @@ import pytest
 
 from mlconsole.cluster.errors import Conflict
 from mlconsole.domain.history import decode
-from mlconsole.ui.keys import KEYS
+from mlconsole.ui.keys import KEYS, MORE
 
 
 async def selector(cluster, name):
@@ -144,7 +144,7 @@ async def test_help_tells_every_key(console):
     async with console(size=(120, 60)) as driver:
         await driver.press("question_mark")
         text = re.sub(r"[│\s]+", " ", await driver.until("keys"))
-        for key in KEYS:
+        for key in (*KEYS, *MORE):
             assert f"{key.written} {key.help[:30]}".split("  ")[0][:20] in text, key
 
 

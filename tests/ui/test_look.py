@@ -9,7 +9,7 @@ from textual.color import Color
 from mlconsole.ui import themes
 from mlconsole.ui.app import Console
 from mlconsole.ui.ascii import to_ascii, without_utf8
-from mlconsole.ui.keys import GROUPS, KEYS
+from mlconsole.ui.keys import GROUPS, KEYS, MORE
 from mlconsole.ui.screens.main import hints
 from mlconsole.ui.spans import plain, width_of
 
@@ -87,13 +87,14 @@ def test_the_users_theme_comes_before_the_consoles(tmp_path):
 
 
 def test_every_key_has_an_action_and_a_group():
-    for key in KEYS:
+    for key in (*KEYS, *MORE):
         assert key.group in GROUPS
         assert key.help
         name = key.action.partition("(")[0]
         assert not name or hasattr(Console, f"action_{name}"), key
-    written = [part for key in KEYS for part in key.key.split(",")]
-    assert len(written) == len(set(written))
+    for keys in (KEYS, MORE):
+        written = [part for key in keys for part in key.key.split(",")]
+        assert len(written) == len(set(written))
 
 
 @pytest.mark.parametrize("width", [10, 40, 80, 120, 200])
@@ -142,7 +143,8 @@ def test_the_environment_tells_whether_the_terminal_has_utf8(environ, wanted):
 def test_the_ui_process_imports_nothing_heavy():
     code = (
         "import sys, mlconsole.ui.launch, mlconsole.ui.app, mlconsole.ui.driver, mlconsole.ui.screens.choices,"
-        " mlconsole.ui.screens.operation, mlconsole.ui.screens.logs;"
+        " mlconsole.ui.screens.operation, mlconsole.ui.screens.logs, mlconsole.ui.screens.operations,"
+        " mlconsole.ui.screens.audit, mlconsole.ui.screens.more, mlconsole.ui.screens.asking;"
         "heavy = {'kubernetes', 'aiohttp', 'mlflow', 'pandas', 'scipy', 'prometheus_api_client', 'docker', 'numpy'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
