@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from mlconsole.cluster import history, leases
+from mlconsole.cluster import fresh, history, leases
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Conflict
 from mlconsole.config import ServiceSettings, Settings, Verify, Watch
@@ -288,3 +288,11 @@ async def test_who_lost_the_service_still_has_the_end_on_record_and_leaves_the_l
         first.id: Outcome.OVERTAKEN,
         second.id: Outcome.OPEN,
     }
+
+
+def test_i27_a_container_that_is_new_is_shown_without_its_secrets():
+    env = [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "MODE", "value": "fast"}]
+    after = {"containers": [{"name": "model"}, {"name": "side", "env": env, "args": ["x"]}]}
+    rows = fresh.differences("template.spec", {"containers": [{"name": "model"}]}, after)
+    assert "hunter2" not in str(rows)
+    assert "fast" in str(rows)

@@ -255,7 +255,7 @@ def differences(path: str, before: Any, after: Any) -> list[tuple[str, str, str]
         return [row for key in keys for row in differences(f"{path}[{key}]", old.get(key), new.get(key))]
     if before == after:
         return []
-    if any(word in path.lower() for word in SECRET_WORDS):
+    if _is_secret(path):
         return [(path, "(hidden)", "(hidden, differs)")]
     return [(path, _shown(before), _shown(after))]
 
@@ -265,7 +265,25 @@ def _named(item: Any, index: int) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "(none)" if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if isinstance(value, str):
+        return value
+    return "(none)" if value is None else msgspec.json.encode(_masked(value)).decode()
+
+
+def _masked(value: Any) -> Any:
+    """A whole that is told at once, without the values of what is called a secret in it (I27)."""
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    hidden = {key for key in value if _is_secret(str(key))}
+    if _is_secret(str(value.get("name") or "")):
+        hidden |= {"value"} & value.keys()
+    return {key: "(hidden)" if key in hidden else _masked(item) for key, item in value.items()}
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET_WORDS)
 
 
 def _at(found: Any, pointer: str) -> Any:

@@ -140,7 +140,9 @@ class Operations:
         try:
             under = await self._under_way(connection, intent.service)
             underway.assert_allowed(connection, self._settings, under)
-            by = scope.user or connection.identity.user
+            # As the server sees them: under the kubeconfig's name a person would be a second one to themselves.
+            async with asyncio.timeout(underway.SECONDS):
+                by = await connection.whoami()
             if under.alive:
                 await underway.ask(connection, under, Verb(intent.verb), by, intent.reason)
                 words = f"asked {under.holder or under.operation.by} to {Verb(intent.verb).said}"
