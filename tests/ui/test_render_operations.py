@@ -105,6 +105,7 @@ def test_what_moves_no_traffic_says_where_it_stays():
     assert "5 wanted" in text(plan.lines(a_plan(Kind.SCALE, replicas=5), frozenset(), 100))
     drill = text(plan.lines(a_plan(Kind.DRILL), frozenset(), 100))
     assert "nothing is written but its record" in drill
+    assert "would be  Service ml/fraud" in drill
 
 
 def test_writes_without_a_field_to_show_are_named():
@@ -122,6 +123,14 @@ def test_a_phase_that_says_much_shows_its_last_words():
     assert "2/9 ready" not in text(found)
     assert "6 lines before these" in text(found)
     assert found[-1][-1].slot is Slot.BAD
+
+
+def test_an_end_that_says_the_outcome_once_more_is_not_said_twice():
+    told = [
+        protocol.Progress(1, "ml/fraud", step, "3 answers", NOW, Outcome.VERIFIED, step == "end")
+        for step in ("done", "end")
+    ]
+    assert text(plan.progress(told, 80)).count("3 answers") == 1
 
 
 # ---- the way

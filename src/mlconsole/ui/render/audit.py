@@ -21,7 +21,7 @@ OPERATIONS = (
     Column("outcome", 6, 12),
     Column("by", 3, 24, drop=3),
     Column("host", 3, 20, drop=6),
-    Column("waived", 0, 24, drop=5),
+    Column("", 0, 30, drop=5),
     Column("reason", 4, 80, grows=True, drop=4),
 )
 EVENTS = (
@@ -48,7 +48,7 @@ def _operation(record: Record) -> Row:
         line(Span(word.partition(",")[0].partition(":")[0], slot)),
         line(record.user),
         line(Span(record.host, Slot.DIM)),
-        line(Span(", ".join(record.waived), Slot.WARN)),
+        line(Span(f"waived {', '.join(record.waived)}" if record.waived else "", Slot.WARN)),
         line(record.reason) if record.reason else line(Span(record.message, Slot.DIM)),
     )
     return Row(record.id, cells)

@@ -164,8 +164,9 @@ def _wish(plan: Plan) -> str:
 def _changes(plan: Plan, width: int) -> list[Line]:
     """Every field that changes, by object; what is written without a field to show is named."""
     found: list[Line] = []
+    label = "would be" if plan.kind is Kind.DRILL else "change"
     for name, group in itertools.groupby(plan.diffs, key=lambda diff: diff.object):
-        found += _object(name, list(group), width)
+        found += _object(label, name, list(group), width)
     for write in plan.writes if not plan.diffs else ():
         found += _facts("change", [line(f"{write.verb} {write.label}")], width)
     if not plan.writes or plan.kind is Kind.DRILL:
@@ -173,10 +174,8 @@ def _changes(plan: Plan, width: int) -> list[Line]:
     return found
 
 
-def _object(name: str, diffs: Sequence[Diff], width: int) -> list[Line]:
-    found = _facts(
-        "change", [line(name), line(Span(diffs[0].path, Slot.DIM))] if len(diffs) == 1 else [line(name)], width
-    )
+def _object(label: str, name: str, diffs: Sequence[Diff], width: int) -> list[Line]:
+    found = _facts(label, [line(name), line(Span(diffs[0].path, Slot.DIM))] if len(diffs) == 1 else [line(name)], width)
     for diff in diffs[:DIFFS]:
         path = EMPTY if len(diffs) == 1 else line(Span(diff.path, Slot.DIM))
         before = line(Span(f"- {diff.before}", Slot.BAD)) if diff.before else EMPTY
@@ -234,6 +233,8 @@ def _rights(plan: Plan, width: int) -> list[Line]:
 def progress(told: Sequence[Progress], width: int) -> list[Line]:
     """What happened so far, by phase: of one that says much, its last words."""
     found: list[Line] = [EMPTY]
+    if len(told) > 1 and told[-1].over and told[-1].words == told[-2].words:
+        told = told[:-1]  # its end says its outcome once more
     for step, group in itertools.groupby(told, key=lambda item: item.step):
         items = list(group)
         hidden = len(items) - TOLD
