@@ -74,8 +74,13 @@ def needs(readonly: bool = False) -> list[Need]:
             writes=True,
         ),
         Need(
-            "autoscaling", "horizontalpodautoscalers", ("patch",), "a minimum pinned while a plan is open", writes=True
+            "autoscaling",
+            "horizontalpodautoscalers",
+            ("create", "patch", "delete"),
+            "a minimum pinned while a plan is open; an adoption's copy, and its removal",
+            writes=True,
         ),
+        Need("policy", "poddisruptionbudgets", ("list",), "who counts the pods that an adoption copies", writes=True),
         Need("", "pods/proxy", ("create",), "smoke test and parity: requests to the model", writes=True),
         Need("argoproj.io", "analysistemplates", ("get",), "an AnalysisTemplate that the settings name", writes=True),
         Need(
