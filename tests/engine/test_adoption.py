@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from e2e.load import Load
 from mlconsole.cluster.connection import Connection
@@ -184,4 +185,27 @@ async def test_an_undoing_aborted_leaves_the_adoption_as_it_was(bench, load):
     after = await bench.deployment(NAME)
     assert after["spec"] == before["spec"]
     assert after["metadata"]["annotations"][adopting.ADOPTED] == before["metadata"]["annotations"][adopting.ADOPTED]
+    assert (await bench.deployment(COPY))["status"]["readyReplicas"] == 1
+
+
+def by_hand(bench, color):
+    """Have the Service's selector name a colour, or none, behind everybody's back."""
+    body = {"spec": {"selector": {COLOR_LABEL: color}}}
+    return lambda: bench.cluster.store.patch("services", "ml", NAME, body, "application/merge-patch+json")
+
+
+async def test_i4_what_somebody_gave_the_traffic_back_to_is_not_retired(bench, load):
+    plan = await bench.plan(Kind.ADOPT)
+    record = await bench.carry_out(plan, at="drain", then=by_hand(bench, None), typed=NAME, waived=())
+    assert "the traffic is not on blue any more" in record.message
+    assert (await bench.deployment(NAME))["spec"]["replicas"] == 1
+
+
+async def test_i4_what_somebody_gave_the_traffic_to_is_not_cleaned_up(bench, load):
+    wrong = replace(SETTINGS.defaults, smoke=Smoke(payload={"features": [1.0]}))
+    bench = Bench(bench.cluster, bench.folder / "wrong", Settings(defaults=wrong))
+    plan = await bench.plan(Kind.ADOPT)
+    record = await bench.carry_out(plan, at="smoke", then=by_hand(bench, "blue"), typed=NAME, waived=())
+    assert record.outcome is Outcome.FAILED, record
+    assert "blue has the traffic" in record.message
     assert (await bench.deployment(COPY))["status"]["readyReplicas"] == 1
