@@ -80,16 +80,21 @@ def sensible(fault, step):
 @pytest.mark.parametrize("name", TRIED)
 async def test_every_fault_at_every_step(proxied, name):
     stage, proxy = proxied
-    lost = stage.lost()
+    lost, wrong = stage.lost(), []
     wanted = TRIED[name]
     steps = [step for step in await steps_of(stage, proxy, name) if wanted(*step.split())]
     pairs = [(step, fault) for step in steps for fault in FAULTS if sensible(fault, step)]
     first = 0 if EVERY else list(TRIED).index(name) * 4
     for step, fault in pairs[first :: 1 if EVERY else STRIDE]:
-        outcome = await failed_once(stage, proxy, name, fault, step)
+        try:
+            outcome = await failed_once(stage, proxy, name, fault, step)
+        except AssertionError as error:
+            outcome = "WRONG"
+            wrong.append(f"{name}: {fault} at {step}\n{error}")
         if outcome:
             table = TABLES.setdefault(TABLE, {})
             table[name, step, fault, outcome] = table.get((name, step, fault, outcome), 0) + 1
+    assert not wrong, "\n\n".join(wrong)
     assert stage.lost() == lost, "no request was lost"
 
 
