@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from mlconsole.cluster import leases, objects
+from mlconsole.cluster import history, leases, objects
 from mlconsole.cluster import presence as marks
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import Environment, Ui
@@ -17,6 +17,8 @@ from mlconsole.demo.apiserver.auth import Rule, User
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.demo.apiserver.server import serve
 from mlconsole.domain.history import Kind
+from mlconsole.domain.operation import begin
+from mlconsole.domain.phases import Phase
 from mlconsole.engine import presence, protocol
 from mlconsole.engine.overview import Overview
 from mlconsole.engine.presence import Presence
@@ -170,6 +172,24 @@ async def test_the_marks_of_the_dead_are_swept_after_an_hour(desk, console, monk
     assert (await leases.read(desk.connection, "ml", "console-lock")).token == held.token, "no lock is ever swept"
 
 
+async def test_a_console_whose_clock_is_slow_is_not_swept_while_it_is_there(desk, console):
+    """Its renewals look old: that they are not followed by others for their time is what counts."""
+    await marks.put(desk.connection, "ml", "mlconsole-console-slow", marks.Mark("ann", "b9"), None)
+    path = "/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-console-slow"
+    await desk.cluster.merge(path, {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
+    bob = await console("t-bob")
+    await clusters.until(lambda: [item.user for item in bob.others] == ["ann"])
+    renewed = set()
+
+    def thrice():
+        own = [item for item in stored(desk) if item["metadata"]["annotations"]["mlconsole.io/user"] == "bob"]
+        renewed.update(item["spec"]["renewTime"] for item in own)
+        return len(renewed) > 3
+
+    await clusters.until(thrice)
+    assert [item.user for item in bob.others] == ["ann"]
+
+
 async def test_a_mark_that_was_renewed_meanwhile_is_not_swept(desk):
     path = "/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-console-x"
     written = await marks.put(desk.connection, "ml", "mlconsole-console-x", marks.Mark("ann", "b9"), None)
@@ -261,7 +281,10 @@ async def test_a_mark_is_no_lock(desk, mirror):
     cache = mirror(desk.cluster)
     await marks.put(desk.connection, "ml", "mlconsole-fraud", marks.Mark("eve", "b9"), None)
     await clusters.until(lambda: cache.inventory.leases.get("ml", "mlconsole-fraud"))
-    assert Overview(QUICK).lines(cache.inventory, {}).lines == ()
+    operation = replace(begin(await desk.plan(), "ann", time.time()), tokens=(1,), phase=Phase.VERIFY)
+    await history.keep(desk.connection, operation, history.Past())
+    (line,) = await clusters.until(lambda: Overview(QUICK).lines(cache.inventory, {}).lines)
+    assert (line.alive, line.holder) == (False, "")
     here = Presence(QUICK)
     assert [item.user for item in here.others(cache.inventory).lines] == ["eve"]
     await marks.withdraw(desk.connection, "ml", "mlconsole-fraud", await _as_written(desk))

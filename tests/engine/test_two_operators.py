@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -12,13 +13,15 @@ from mlconsole.cluster import history, leases
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import Environment, ServiceSettings, Settings, Verify, Watch
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import Request, Verb
+from mlconsole.domain.operation import Request, Verb, record_of
+from mlconsole.domain.operation import begin as begin_of
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError, Verdict
 from mlconsole.engine import underway
 from mlconsole.engine.execution import __main__ as executor
 from mlconsole.engine.execution import lock
 from mlconsole.engine.execution.folder import Folder
+from mlconsole.engine.execution.performing import taking
 from mlconsole.engine.execution.runner import Runner
 
 from .conftest import QUICK, Desk, clusters
@@ -48,7 +51,8 @@ def ann(desk, tmp_path):
 async def bob(desk, tmp_path):
     """`bob(settings)`: another user, with a connection of their own and none of ann's files."""
     path = tmp_path / "kubeconfig-bob"
-    path.write_text(desk.cluster.server.kubeconfig("t-bob", namespace="ml"))
+    # As in life, the kubeconfig calls its user otherwise than the server does.
+    path.write_text(desk.cluster.server.kubeconfig("t-bob", namespace="ml").replace(" bob", " login"))
     connection = await Connection.open(kubeconfig=str(path), namespace="ml")
     yield lambda settings: Desk(desk.cluster, tmp_path / "bob", settings, connection)
     await connection.close()
@@ -202,6 +206,9 @@ async def test_handed_over_by_its_own_operator_in_words_and_back_again(ann, bob)
     ended = await (await resume(again))
     assert (ended.carried_by, ended.tokens) == ("", (1, 2, 3))
     assert not any("no record" in step.words for step in (*here.steps, *there.steps, *again.steps))
+    told = [message for _, reason, message in await events(here) if reason == "Switch"]
+    assert [": open;" in message for message in told].count(True) == 2
+    assert len(told) == 3
 
 
 async def test_whoever_may_not_go_forward_does_not_resume(ann, bob):
@@ -244,7 +251,8 @@ async def test_breaking_the_glass_ends_the_other_without_a_write(ann, bob, monke
     assert (await here.selector())["color"] == "green"
     mine, other = await here.records()
     assert (mine.id, mine.outcome) == (first.id, Outcome.OVERTAKEN)
-    assert f"overtaken by switch {plan.id} of bob: fraud wave, cannot wait" in mine.message
+    for words in (plan.id, "bob", "fraud wave, cannot wait"):
+        assert words in mine.message, "whoever of the two wrote it last"
     assert (other.id, other.reason, other.waived) == (plan.id, "fraud wave, cannot wait", ("answers", "lock"))
     assert other.id == record.id
     assert here.lines()[-1]["outcome"] == "overtaken", "and so says the journal of whose it was"
@@ -280,6 +288,20 @@ async def test_broken_glass_is_loud_and_says_why(ann, bob):
     assert mine[:2] == ("Warning", "Switch")
     assert "fraud wave" in mine[2]
     assert any(step.words.startswith("WARNING: taken by force from admin@") for step in there.steps)
+
+
+async def test_who_was_overtaken_after_the_traffic_arrived_did_arrive(desk):
+    """Only what came after it, its watch window, is cut short; and by whom is said."""
+    plan = await desk.plan()
+    watched = replace(begin_of(plan, "ann", 1.0), phase=Phase.WATCH, arrived_at=2.0, tokens=(1,))
+    older = replace(record_of(watched), id="older", outcome=Outcome.OPEN, verified_at=0.0, message="")
+    past = history.Past((older, record_of(watched)), "1", operation=watched)
+    mine = begin_of(replace(plan, id="mine"), "bob", 3.0, reason="fraud wave")
+    first, second = taking._overtaken(past, mine)
+    words = "overtaken by switch mine of bob: fraud wave"
+    assert (first.outcome, first.message) == (Outcome.OVERTAKEN, words)
+    assert (second.outcome, second.verified_at) == (Outcome.VERIFIED, 2.0)
+    assert second.message.endswith(f"; {words}")
 
 
 async def _ended(desk, task):
@@ -337,7 +359,7 @@ async def test_an_approval_counts_where_the_api_server_saw_who_wrote_it_and_nowh
     folder = Folder(tmp_path / "one")
     folder.make()
     heard = []
-    ear = type("Ear", (), {"ask": staticmethod(heard.append)})
+    ear = SimpleNamespace(ask=heard.append, operation=SimpleNamespace(phase_at=0.0))
     for verb in (Verb.APPROVE, Verb.ABORT):
         folder.ask(Request(verb, "one", "bob", 1.0))
     listener = asyncio.create_task(executor._listen(ear, folder))
