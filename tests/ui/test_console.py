@@ -343,7 +343,7 @@ async def test_what_a_plan_asks_is_in_sight_in_a_small_terminal(console, at_home
         await driver.press(*"wrong", "enter", "enter", "y")
         # What another test left of its history may stop it first.
         assert re.search("production: type|stopped by", await driver.until("wrong", " No "))
-        await driver.press(*["pagedown"] * 5)
+        await driver.press(*["pagedown"] * 12)
         await driver.until("takes", " No ")
         await driver.press("escape")
         await driver.until("Fleet", gone=("wrong",))
