@@ -16,6 +16,7 @@ from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.errors import Forbidden, NotFound, ServerError
 from mlconsole.cluster.inventory import SLICE_SERVICE, Inventory, scaled
 from mlconsole.cluster.resources import Resource, Served
+from mlconsole.domain.masking import SECRET_WORDS
 from mlconsole.domain.plans import Diff, PlanError, Write
 from mlconsole.domain.services import ModelService
 
@@ -237,9 +238,6 @@ def without_hash(template: dict[str, Any]) -> dict[str, Any]:
     metadata = dict(template.get("metadata") or {})
     metadata["labels"] = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HASH}
     return {**template, "metadata": metadata}
-
-
-SECRET_WORDS = ("passw", "pwd", "secret", "token", "credential", "apikey", "api_key", "access_key", "private", "auth")
 
 
 def differences(path: str, before: Any, after: Any) -> list[tuple[str, str, str]]:

@@ -20,6 +20,7 @@ from mlconsole.cluster import objects, writes
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Conflict, NotFound
 from mlconsole.domain.history import Record, config_map_name, decode, encode, foreign_lines
+from mlconsole.domain.masking import masked
 from mlconsole.domain.operation import Operation
 
 KEY = "records"
@@ -184,7 +185,7 @@ async def _write(
     data = {**past.rest, **more, KEY: encode(records, foreign=past.foreign)}
     under_way = past.operation if operation is None else operation
     if under_way is not None and not under_way.ended:
-        data[OPERATION] = msgspec.json.encode(under_way).decode()
+        data[OPERATION] = msgspec.json.encode(masked(under_way)).decode()
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     if past.resource_version:
         written = await writes.replace(connection, _path(namespace, name), body)

@@ -306,11 +306,11 @@ def literal_secrets(template: Raw, words: Sequence[str]) -> tuple[str, ...]:
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         for item in container.get("env") or ():
             value, name = str(item.get("value") or ""), str(item.get("name") or "")
-            if value and (any(word in name.lower() for word in words) or _looks_secret(value)):
+            if value and (any(word in name.lower() for word in words) or looks_secret(value)):
                 found.append(name)
     return tuple(found)
 
 
-def _looks_secret(value: str) -> bool:
+def looks_secret(value: str) -> bool:
     """A login in an address, a private key."""
     return bool(re.search(r"://[^/\s:@]+:[^/\s@]+@", value)) or "PRIVATE KEY-----" in value

@@ -87,6 +87,9 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     carried_by: str = ""
     """Who took it up, where that is somebody else than who began it."""
 
+    masked: bool = False
+    """Whether secrets were taken out of its plan: its writes cannot be sent again from here (I27)."""
+
     @property
     def id(self) -> str:
         """The plan's."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mlconsole.cluster import access, logs
+from mlconsole.cluster import logs
 from mlconsole.cluster.cache import ClusterCache
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
@@ -30,7 +30,7 @@ from mlconsole.engine.feeds import Feeds
 from mlconsole.engine.operations import Operations
 from mlconsole.engine.overview import Overview
 from mlconsole.engine.places import Places
-from mlconsole.engine.planner import rights_for, rollback_target
+from mlconsole.engine.rights import Rights
 from mlconsole.engine.scope import Scope
 
 PULSE = 0.1
@@ -41,10 +41,6 @@ SIGN_OF_LIFE = 1.0
 DETAIL_PULSE = 0.25
 """Seconds between two looks at the selected service: what is around it changes all the time."""
 FEEDS_PULSE = 0.5
-RIGHTS_SECONDS = 60.0
-"""Between two access reviews."""
-RIGHTS_AGAIN = 10.0
-"""Until the next one where there was no answer."""
 log = logging.getLogger(__name__)
 
 UiChannel = Channel[protocol.Intent, protocol.Publication]
@@ -71,6 +67,7 @@ class Engine:
         self._operations = Operations(settings, lambda: self._scope, self._publish)
         self._context: str | None = settings.cluster.context
         self._namespace: str | None = "" if settings.cluster.all_namespaces else settings.cluster.namespace
+        self._rights = Rights(self._spawn, self._wake.set)
         self._forget()
 
     def _forget(self) -> None:
@@ -81,7 +78,7 @@ class Engine:
         self._pods = 0
         self._complete = False
         self._fleet_reset = True
-        self._rights: dict[str, tuple[float, bool | None]] = {}
+        self._rights.forget()
         self._detail_at = float("-inf")
         self._detail_due = True
         self._sources_at = float("-inf")
@@ -369,7 +366,7 @@ class Engine:
         records, history_problem = view.records_of(stored)
         registry = self._feeds.registry(service, settings)
         yield from self._changed(registry)
-        allowed = self._allowed(scope, service)
+        rights = self._rights.of(scope, service)
         yield from self._changed(
             view.detail(
                 service,
@@ -380,7 +377,8 @@ class Engine:
                 registry_problem=registry.problem,
                 history_problem=history_problem,
                 events=view.events_of(service, inventory),
-                allowed=allowed,
+                allowed=rights.rollback,
+                missing=rights.missing,
                 round_trip=scope.round_trip,
                 now=time.time(),
                 kept=view.kept_of(stored.data if stored else None),
@@ -398,25 +396,3 @@ class Engine:
         table = self._feeds.drift(service.key)
         if table is not None:
             yield from self._changed(protocol.Drift(table))
-
-    def _allowed(self, scope: Scope, service: ModelService) -> bool | None:
-        """Whether this user may roll the service back; asked in the background, None until it is known (I23)."""
-        asked, allowed = self._rights.get(service.key, (-RIGHTS_SECONDS, None))
-        if time.monotonic() - asked >= RIGHTS_SECONDS:
-            self._rights[service.key] = (time.monotonic(), allowed)
-            self._spawn(self._ask_rights(scope, service))
-        return allowed
-
-    async def _ask_rights(self, scope: Scope, service: ModelService) -> None:
-        if scope.connection is None:
-            return
-        try:
-            rights = await access.review(scope.connection, rights_for(service.namespace, rollback_target(service))[:1])
-        except (ClusterError, TimeoutError) as error:
-            log.warning("access review of %s: %s", service.key, error)
-            if scope is self._scope:
-                self._rights[service.key] = (time.monotonic() - RIGHTS_SECONDS + RIGHTS_AGAIN, None)
-            return
-        if scope is self._scope:
-            self._rights[service.key] = (time.monotonic(), rights[0].allowed)
-            self._wake.set()

@@ -17,13 +17,13 @@ from mlconsole.cluster.leases import Expiry, mirrored, name_of
 from mlconsole.cluster.presence import is_mark
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.history import config_map_name
-from mlconsole.domain.operation import Operation, Seen, Standing, standing, ways
+from mlconsole.domain.operation import Operation, Seen, standing, ways
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
 from mlconsole.engine.execution.performing.waiting import APPROVAL_SECONDS, ASK_SECONDS
 from mlconsole.engine.protocol import OperationLine, Operations
-from mlconsole.engine.underway import ABANDON, ABORT, RESUME, folder_of
+from mlconsole.engine.underway import folder_of, latest, ways_on
 
 
 class Overview:
@@ -72,8 +72,7 @@ class Overview:
             until = deadline(operation, settings)
             return OperationLine(operation, True, holder, here, verbs=tuple(ways(operation)), until=until)
         state = standing(operation, _seen(operation, service))
-        verbs = (ABANDON,) if state is Standing.OVERTAKEN else (RESUME, ABORT, ABANDON)
-        return OperationLine(operation, False, holder, here, state, verbs)
+        return OperationLine(operation, False, holder, here, state, ways_on(latest(operation), state))
 
 
 def deadline(op: Operation, settings: ServiceSettings) -> float:

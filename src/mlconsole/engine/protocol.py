@@ -108,6 +108,8 @@ class Detail(Struct, frozen=True, tag=True):
     history_problem: str = ""
     events: tuple[EventLine, ...] = ()
     """Newest first."""
+    missing: dict[str, str] = {}
+    """By the key's action (`deploy`, `switch`, `rollback`, `more`): the verbs that this user lacks for it, in words."""
     split: str = ""
     """Where the traffic and the registry's alias disagree, in words (I26); empty while they agree or one is silent."""
 

@@ -53,7 +53,12 @@ class UnderWay(Struct, frozen=True):
         """What can be asked of it."""
         if self.alive:
             return tuple(ways(self.operation))
-        return (ABANDON,) if self.standing is Standing.OVERTAKEN else (RESUME, ABORT, ABANDON)
+        return ways_on(self.operation, self.standing)
+
+
+def ways_on(operation: Operation, state: Standing | None) -> tuple[str, ...]:
+    """How an interrupted operation can go on: not where its plan is not whole, nor where it was overtaken."""
+    return (ABANDON,) if operation.masked or state is Standing.OVERTAKEN else (RESUME, ABORT, ABANDON)
 
 
 async def read(connection: Connection, settings: Settings, namespace: str, service: str) -> UnderWay | None:
@@ -65,7 +70,7 @@ async def read(connection: Connection, settings: Settings, namespace: str, servi
     operation = past.operation
     if operation is None:
         return None
-    operation = _latest(operation)
+    operation = latest(operation)
     here = folder_of(operation.id).alive
     left = leases.Expiry().left(held) if held is not None else 0.0
     held_by_it = held is not None and held.operation == operation.id and left > 0
@@ -80,7 +85,7 @@ async def read(connection: Connection, settings: Settings, namespace: str, servi
     return UnderWay(operation, False, holder, here, machine.standing(operation, seen_of(operation, live)), left)
 
 
-def _latest(operation: Operation) -> Operation:
+def latest(operation: Operation) -> Operation:
     """An operation as it was kept last: its executor's machine knows it a little earlier than the cluster."""
     kept = folder_of(operation.id).operation()
     if kept is None or kept.ended or (kept.token, kept.phase_at) < (operation.token, operation.phase_at):
@@ -162,6 +167,10 @@ def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor)
         raise PlanError(words, "it can be asked to abort; `mlconsole operations` shows it", 4)
     if how not in under.verbs:
         words = f"{operation.plan.kind} of {operation.key} was overtaken by someone: there is nothing to {how}"
+        if operation.masked:
+            words = (
+                f"{operation.plan.kind} of {operation.key} holds secrets: its plan is whole on {operation.host} alone"
+            )
         raise PlanError(words, "abandon it with a reason; then plan again", 4)
     if how == ABANDON:
         if not reason.strip():

@@ -21,6 +21,7 @@ from mlconsole.domain.telemetry import Glance, Mark
 from mlconsole.domain.text import visible
 from mlconsole.engine.protocol import Detail, EventLine, FleetRow
 
+NOTHING: Mapping[str, str] = {}
 EVENTS_SHOWN = 40
 HISTORY_SHOWN = KEEP
 
@@ -62,6 +63,7 @@ def detail(
     round_trip: float,
     now: float,
     kept: Sequence[Release] = (),
+    missing: Mapping[str, str] = NOTHING,
 ) -> Detail:
     """Everything about one service."""
     state, headline = health.judge(service, glance_of(glances, service.live), limits_of(settings))
@@ -85,6 +87,7 @@ def detail(
         history=tuple(reversed(records[-HISTORY_SHOWN:])),
         history_problem=history_problem,
         events=events,
+        missing=dict(missing),
         split=split(service, model, settings.watch.alias or "", registry_problem),
     )
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from mlconsole.domain.history import Outcome
+from mlconsole.domain.masking import masked
 from mlconsole.domain.operation import Operation, Request
 
 KEPT = 50
@@ -65,8 +66,9 @@ class Folder:
         self._replace("pid", f"{pid} {_started(pid)}".encode())
 
     def keep(self, operation: Operation) -> None:
-        """Put the operation down, whole, and wait for the disk. Raises OSError."""
-        self._replace("operation.json", msgspec.json.encode(operation))
+        """Put the operation down, whole until it has ended, and wait for the disk. Raises OSError."""
+        kept = masked(operation) if operation.ended else operation
+        self._replace("operation.json", msgspec.json.encode(kept))
 
     def say(self, entry: Entry) -> None:
         """Add a line. Raises OSError."""

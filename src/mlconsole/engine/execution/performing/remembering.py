@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mlconsole.cluster.errors import ClusterError
-from mlconsole.cluster.fresh import SECRET_WORDS, Fresh
+from mlconsole.cluster.fresh import Fresh
 from mlconsole.cluster.history import TEMPLATES
 from mlconsole.domain.deploying import literal_secrets
 from mlconsole.domain.history import Template, decode_templates, encode_templates
+from mlconsole.domain.masking import SECRET_WORDS
 from mlconsole.domain.operation import Operation
 from mlconsole.domain.services import Release
 from mlconsole.engine.execution.context import Context
