@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from mlconsole.cluster import leases
+from mlconsole.cluster import connection, leases
 from mlconsole.cluster.errors import ServerError
 from mlconsole.cluster.leases import Expiry, Held
 
@@ -65,10 +65,12 @@ async def test_times_are_the_servers_not_this_machines(embedded, monkeypatch):
     await leases.acquire(*where, "ann@bastion/op-1", 15, {}, None)
     behind = SimpleNamespace(time=lambda: time.time() - 3600, monotonic=time.monotonic)
     monkeypatch.setattr(leases, "time", behind)
+    monkeypatch.setattr(connection, "time", behind)
     held = await leases.read(*where)
     renewed = await leases.renew(*where, held)
     assert abs(renewed.renewed_at - held.said_at) < 5, "an hour behind, and the lock is not broken for it"
     assert not Expiry().expired(await leases.read(*where))
+    assert 3590 < leases.ahead(embedded.connection) < 3610
 
 
 async def test_requests_that_are_none_are_left_out(embedded):

@@ -89,6 +89,8 @@ class Connection:
         self._loaded_at = float("-inf")
         self._reviews: tuple[str, ...] = ("v1", "v1beta1", "v1alpha1")
         """Versions of the question who we are that this server may still know."""
+        self.heard = "", 0.0
+        """The server's clock as its last answer had it, and this machine's when that came."""
         self.namespace = namespace
         """Where to look; empty for all namespaces."""
 
@@ -182,6 +184,7 @@ class Connection:
             # Not aiohttp's total alone: it does not cover a proxy's handshake or a slow close.
             async with asyncio.timeout(timeout), self._send(method, path, sent, data, params, timeout) as response:
                 received = await _read(response, limit)
+                self.heard = response.headers.get("Date", ""), time.time()
                 return Response(response.status, _lower(response.headers), received)
         except _FAILURES as error:
             raise explain(error, self._what(method, path)) from error

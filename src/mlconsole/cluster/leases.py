@@ -132,10 +132,6 @@ async def read(connection: Connection, namespace: str, service: str) -> Held | N
     except NotFound:
         return None
     said_at = _date(answer.headers.get("date", ""))
-    if said_at:
-        ahead = said_at + 0.5 - time.time()
-        # A smaller difference is the header's own coarseness.
-        _ahead[connection] = ahead if abs(ahead) >= DATE_SLACK else 0.0
     return _held(answer.body, path, said_at)
 
 
@@ -257,9 +253,20 @@ def requests(held: Held) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
+def ahead(connection: Connection) -> float:
+    """Seconds by which the server's clock is ahead of this machine's, by its last answer.
+
+    A difference that may be the header's own coarseness is none.
+    """
+    header, at = connection.heard
+    said = _date(header)
+    found = said + 0.5 - at if said else 0.0
+    return found if abs(found) >= DATE_SLACK else 0.0
+
+
 def stamp(connection: Connection) -> str:
     """The server's time, as far as it is known, as Kubernetes writes a MicroTime."""
-    moment = datetime.datetime.fromtimestamp(time.time() + _ahead.get(connection, 0.0), datetime.UTC)
+    moment = datetime.datetime.fromtimestamp(time.time() + ahead(connection), datetime.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -297,8 +304,6 @@ class _Lease(Struct):
     spec: _Spec | None = None
 
 
-_ahead: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
-"""Seconds by which a server's clock is ahead of this machine's."""
 _claims: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
 
 
