@@ -74,10 +74,14 @@ class Bench(Desk):
         except NotFound:
             return None
 
-    def owners(self, name):
-        """The uid of a Deployment's ReplicaSets' controllers, and of the pods' by ReplicaSet."""
+    def owners(self):
+        """From each ReplicaSet to the Deployment that controls it."""
         sets = self.cluster.store.list("replicasets", "ml", f"app={NAME}")[0]
         return {item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["name"] for item in sets}
+
+    def pods(self, colors):
+        """The pods of colours."""
+        return self.cluster.store.list("pods", "ml", f"app={NAME},{COLOR_LABEL} {colors}")[0]
 
 
 @pytest.fixture
@@ -126,7 +130,7 @@ async def test_a_plain_service_is_adopted_deployed_to_and_given_back(bench, load
     assert old["spec"]["replicas"] == 0
     assert adopting.of(old) == adopting.Adopted(NAME, COPY, COLOR_LABEL, before["spec"]["replicas"])
     # Neither controller took what is the other's, though one's selector takes in both.
-    assert {name.rpartition("-")[0]: owner for name, owner in bench.owners(NAME).items()} == {
+    assert {name.rpartition("-")[0]: owner for name, owner in bench.owners().items()} == {
         NAME: NAME,
         COPY: COPY,
     }
@@ -142,8 +146,16 @@ async def test_a_plain_service_is_adopted_deployed_to_and_given_back(bench, load
     assert [gate.name for gate in plan.gates if gate.stops] == ["idle"], "blue still has its pods"
     _, record = await bench.do(Kind.SCALE, waived=("way-back",), to_color="blue", wish=Wish(replicas=0))
     assert record.outcome is Outcome.VERIFIED, record
-    plan, record = await bench.do(Kind.RELEASE)
+    left = []
+
+    def look():
+        if bench.steps[-1].words == f"patch services ml/{NAME}":
+            left.append([item["metadata"]["name"] for item in bench.pods("in (blue, green)")])
+
+    plan = await bench.plan(Kind.RELEASE)
+    record = await bench.carry_out(plan, at="write", then=look, typed=NAME, waived=())
     assert record.outcome is Outcome.VERIFIED, (record, bench.steps)
+    assert left == [[]], "the selector is opened when nothing of the colours is left to be selected"
     assert await bench.selector(NAME) == BASE
     assert await bench.deployment(COPY) is None
     assert await bench.deployment("eta-green") is None
