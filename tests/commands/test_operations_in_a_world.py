@@ -95,11 +95,11 @@ def start(environ, *arguments):
 
 
 def until_phase(environ, service, phase):
-    """Wait until an operation is in a phase."""
+    """Wait until an operation is in a phase, and somebody carries it out."""
     end = time.monotonic() + DEADLINE
     while True:
         found = said(environ, "operations", service)["operations"]
-        if found and found[0]["phase"] == phase:
+        if found and found[0]["phase"] == phase and found[0]["alive"]:
             return found[0]
         assert time.monotonic() < end, found
 
@@ -234,15 +234,16 @@ def test_deploy_and_switch_to_the_very_end(ranker):
 
 
 def test_kept_from_another_machine(ranker, elsewhere):
-    environ = ranker(KEEP.format("30s"))
+    environ = ranker(KEEP.format("90s"))
     before = colors(environ, "ranker")["live"]
     with start(environ, "switch", "ranker", "--wait", *SURE) as switching:
+        # Whoever reads a pipe is told as it happens.
+        assert any("mlconsole keep ml/ranker" in line for line in switching.stdout)
         until_phase(elsewhere, "ranker", "keep")
         kept = said(elsewhere, "keep", "ranker", "--yes")
         assert (kept["exit_code"], kept["operation"]["here"]) == (0, False), kept
         text, _ = switching.communicate(timeout=DEADLINE)
     assert switching.returncode == 0, text
-    assert "mlconsole keep ml/ranker" in text
     assert colors(environ, "ranker")["live"] != before
 
 
@@ -346,7 +347,7 @@ def test_a_rollback_takes_the_service_from_what_goes_forward(ranker):
 
 
 def test_resumed_after_a_kill_it_comes_to_its_end(ranker):
-    environ = ranker(KEEP.format("30s"))
+    environ = ranker(KEEP.format("90s"))
     before = colors(environ, "ranker")["live"]
     assert shell(environ, "switch", "ranker", *SURE).returncode == 0
     found = until_phase(environ, "ranker", "keep")
@@ -356,7 +357,8 @@ def test_resumed_after_a_kill_it_comes_to_its_end(ranker):
         time.sleep(0.02)
     with start(environ, "resume", "ranker", "--wait", "--yes") as resuming:
         until_phase(environ, "ranker", "keep")
-        assert said(environ, "keep", "ranker", "--yes")["exit_code"] == 0
+        kept = said(environ, "keep", "ranker", "--yes")
+        assert kept["exit_code"] == 0, kept
         text, _ = resuming.communicate(timeout=DEADLINE)
     assert (resuming.returncode, "verified" in text) == (0, True), text
     assert colors(environ, "ranker")["live"] != before

@@ -85,6 +85,8 @@ class Page:
             self._buffer.seek(0)
             self._buffer.truncate()
             self._file.write("".join(line.rstrip() + "\n" for line in text.splitlines()))
+            # Whoever reads a pipe follows what goes on, too.
+            self._file.flush()
 
 
 def _cell(value: str) -> Text:
