@@ -113,7 +113,7 @@ def _adopt(drafting: Drafting, grounds: Grounds, plain: Color, around: beside.Ar
         gates=(gates.rollout_gate(plain, Kind.SWITCH), *_kept_up(scalers, plain)),
         replicas=pods,
         way_back=_WAY_BACK.format(plain=plain.deployment, replicas=plain.wish, key=service.key),
-        expected_seconds=deploying.startup_seconds(plain) + settings.watch.drain,
+        expected_seconds=deploying.startup_seconds(plain),
     )
 
 
@@ -232,7 +232,7 @@ def _release(drafting: Drafting, grounds: Grounds) -> Draft:
         gates=_idle_gates(service),
         replicas=pods,
         way_back=f"until the colours are removed, {live.name} {live.release.label}; then `mlconsole adopt`",
-        expected_seconds=deploying.startup_seconds(live) + drafting.of_service(service).watch.drain,
+        expected_seconds=deploying.startup_seconds(live),
     )
 
 
