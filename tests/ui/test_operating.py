@@ -34,6 +34,20 @@ def planned(driver, plan):
     driver.told(protocol.Planned(last(driver).request, plan, plan.hash))
 
 
+# ---- what is off
+
+
+async def test_a_key_that_lacks_a_verb_is_off_and_says_which(silent):
+    async with silent() as driver:
+        await ready(driver, missing={"switch": "patch services", "rollback": "patch services"})
+        await driver.until("switch (off)")
+        await driver.press("s")
+        await driver.until("switch is off: you may not patch services")
+        assert not driver.sent(protocol.MakePlan)
+        await driver.press("r")
+        assert last(driver).kind == "rollback", "the way back may always be tried"
+
+
 # ---- plans
 
 

@@ -55,6 +55,14 @@ class Known:
         return next((item for item in self.operations if item.operation.key == key), None)
 
     @property
+    def missing(self) -> dict[str, str]:
+        """By action: why it is off, in words; nothing while that is not known. The way back may always be tried."""
+        if self.place.read_only:
+            return dict.fromkeys(("deploy", "switch"), "this place is read-only here")
+        found = self.detail.missing if self.detail is not None else {}
+        return {action: f"you may not {verbs}" for action, verbs in found.items() if action != "rollback"}
+
+    @property
     def service(self) -> ModelService | None:
         """The selected service: whole where its detail is here, else as its row has it."""
         if self.detail is not None:

@@ -43,6 +43,14 @@ class Operating(App[int]):
             self.notify("no service is selected", markup=False)
         return service
 
+    def _off(self, action: str) -> bool:
+        """Whether an action is off, which is then said, and what would help."""
+        why = self.known.missing.get(action, "")
+        if why:
+            help_ = "" if "read-only" in why else "; `mlconsole rbac` prints the rules to ask for"
+            self.notify(f"{action} is off: {why}{help_}", severity="warning", markup=False)
+        return bool(why)
+
     def _number(self) -> int:
         return next(self._requests)
 
@@ -61,7 +69,7 @@ class Operating(App[int]):
     def action_deploy(self) -> None:
         """Plan a deploy: of the version under the registry's cursor, else of one that is chosen."""
         service = self._service()
-        if service is None:
+        if service is None or self._off("deploy"):
             return
         pane = self._main.current
         if self.screen is self._main and pane.id == "registry" and pane.table is not None and pane.table.key:
@@ -94,7 +102,7 @@ class Operating(App[int]):
     def action_switch(self) -> None:
         """Plan a switch of the selected service."""
         service = self._service()
-        if service is None:
+        if service is None or self._off("switch"):
             return
         if service.shape not in (Shape.BLUE_GREEN, Shape.BOTH):
             self.notify(f"{deployment.kind_of(service)}: there is no colour to switch to", markup=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import importlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -166,7 +166,7 @@ class MainScreen(Screen[None]):
         self.query_one("#header", Lines).show(lines[:1] if self.size.height < 8 else lines)
         if self.single:
             self.query_one("#tabs", Lines).show([self._tabs()])
-        self.query_one("#hints", Lines).show([hints(width)])
+        self.query_one("#hints", Lines).show([hints(width, self._known.missing)])
 
     def _tabs(self) -> Line:
         names = []
@@ -291,13 +291,18 @@ def _spare_what_stands() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def hints(width: int) -> Line:
-    """The keys that there is room for, in the table's order."""
+def hints(width: int, missing: Mapping[str, str]) -> Line:
+    """The keys that there is room for, in the table's order; those that may not be used in grey."""
     shown = [key for key in KEYS if key.hint]
-    while len(shown) > 1 and width_of(_hints(shown)) > width:
+    while len(shown) > 1 and width_of(_hints(shown, missing)) > width:
         shown.remove(max(reversed(shown), key=lambda key: key.hint))
-    return _hints(shown)
+    return _hints(shown, missing)
 
 
-def _hints(keys: Sequence[Key]) -> Line:
-    return joined([line(Span(key.written, Slot.MARK), Span(f" {key.label}", Slot.DIM)) for key in keys], "  ")
+def _hints(keys: Sequence[Key], missing: Mapping[str, str]) -> Line:
+    def told(key: Key) -> Line:
+        if key.action in missing:
+            return line(Span(f"{key.written} {key.label} (off)", Slot.DIM))
+        return line(Span(key.written, Slot.MARK), Span(f" {key.label}", Slot.DIM))
+
+    return joined([told(key) for key in keys], "  ")
