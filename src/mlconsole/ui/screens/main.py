@@ -291,7 +291,11 @@ def _spare_what_stands() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def hints(width: int, missing: Mapping[str, str]) -> Line:
+ALLOWED: Mapping[str, str] = {}
+"""Nothing is missing."""
+
+
+def hints(width: int, missing: Mapping[str, str] = ALLOWED) -> Line:
     """The keys that there is room for, in the table's order; those that may not be used in grey."""
     shown = [key for key in KEYS if key.hint]
     while len(shown) > 1 and width_of(_hints(shown, missing)) > width:
