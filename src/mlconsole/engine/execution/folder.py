@@ -20,6 +20,8 @@ from mlconsole.domain.operation import Operation, Request
 
 KEPT = 50
 """Folders of operations that have ended."""
+GONE = "-"
+"""When a process began that runs no more."""
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
@@ -123,7 +125,7 @@ class Folder:
             pid, started = (self.path / "pid").read_text().split()
         except (OSError, ValueError):
             return False
-        return _started(int(pid)) == started
+        return started != GONE and _started(int(pid)) == started
 
     # ---- inside
 
@@ -147,12 +149,12 @@ class Folder:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks: with its number, it is that process and no later one. Or `-`."""
+    """When a process began, in the kernel's ticks: with its number, it is that process and no later one; or `GONE`."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "-" if not _exists(pid) else "0"
-    return "-" if fields[0] == "Z" else fields[19]
+        return GONE if not _exists(pid) else "0"
+    return GONE if fields[0] == "Z" else fields[19]
 
 
 def _exists(pid: int) -> bool:
