@@ -148,6 +148,20 @@ def test_what_no_colour_has_is_said():
     assert found.color("blue") is not None, "the way out of it is a switch"
 
 
+def test_the_other_colour_is_the_way_out_when_the_live_deployment_is_gone():
+    found = describe(service({"app": "x", "color": "green"}), inventory_of(("b", BLUE)))
+    assert (found.shape, found.live, found.color_key) == (Shape.BLUE_GREEN, "green", "color")
+    assert "nothing gets traffic" in found.problems[0]
+    assert [color.name for color in found.colors if color is found.idle_color] == ["blue"]
+
+
+def test_a_third_version_is_no_way_out_of_a_missing_one():
+    found = describe(
+        service({"app": "x", "version": "blue"}), inventory_of(("canary", {"app": "x", "version": "canary"}))
+    )
+    assert (found.shape, found.colors) == (Shape.MALFORMED, ())
+
+
 def test_hints_choose_the_key_and_the_colours():
     inventory = inventory_of(
         ("a", {"app": "x", "track": "one"}), ("b", {"app": "x", "track": "two"}), ("c", {"app": "x", "track": "dev"})

@@ -31,6 +31,12 @@ def with_colors(blue=BLUE, green=GREEN, **more):
         (SERVICE, Glance("green", p95=0.9, samples=100), Health.BAD, "p95 900 ms over 500 ms"),
         (replace(SERVICE, shape=Shape.BOTH, live=""), None, Health.BAD, "both colours get traffic"),
         (replace(SERVICE, shape=Shape.MALFORMED, problems=("no selector",)), None, Health.UNKNOWN, "no selector"),
+        (
+            replace(SERVICE, colors=(BLUE,), problems=("nothing gets traffic",)),
+            None,
+            Health.BAD,
+            "nothing gets traffic",
+        ),
         (ModelService("ml", "x", Shape.PLAIN), None, Health.UNKNOWN, "not a model service"),
         (replace(SERVICE, colors=(GREEN,)), None, Health.OK, ""),
     ],
@@ -41,6 +47,12 @@ def test_health(service, glance, health, words):
 
 def meter(service=SERVICE, good=GOOD, records=(), allowed=True, keep_warm=0.0):
     return read_meter(service, [good] if good else [], records, allowed=allowed, round_trip=0.1, keep_warm=keep_warm)
+
+
+@pytest.mark.parametrize("astray", [{"live": "purple"}, {"live": "", "shape": Shape.BOTH}])
+def test_what_is_known_good_is_a_way_back_where_no_colour_has_the_traffic_alone(astray):
+    found = meter(replace(SERVICE, **astray))
+    assert (found.health, found.color) == (Health.OK, "blue")
 
 
 def test_a_warm_way_back_is_green_and_says_everything():

@@ -72,9 +72,12 @@ def _unadopted(service: objects.Service, inventory: Inventory, facts: Facts, hin
     if found is not None:
         return _colored(service, inventory, facts, *found, hints)
     matched = inventory.deployments.select(meta.namespace, selector)
-    if not matched:
-        return _malformed(service, facts, _no_deployment(inventory, meta.namespace, selector))
     key = _key_of_one(selector, hints)
+    if not matched:
+        left = _other_color(inventory, meta.namespace, selector, key, hints)
+        if left:
+            return _colored(service, inventory, facts, key, left, hints)
+        return _malformed(service, facts, _no_deployment(inventory, meta.namespace, selector))
     if len(matched) == 1 and not key:
         return _plain(service, inventory, facts, matched[0], hints)
     key = key or _telling_key(matched, hints)
@@ -203,6 +206,15 @@ def _key_of_one(selector: dict[str, str], hints: Hints) -> str:
     known: tuple[str, ...] = (hints.color_key,) if hints.color_key else KNOWN_KEYS
     colors = COLORS | set(hints.colors)
     return next((key for key in known if selector.get(key) in colors and len(selector) > 1), "")
+
+
+def _other_color(inventory: Inventory, namespace: str, selector: dict[str, str], key: str, hints: Hints) -> Groups:
+    """What is left of a service whose live Deployment is gone: the other colour, which is the way back (I13)."""
+    if not key:
+        return {}
+    base = {name: value for name, value in selector.items() if name != key}
+    group = _grouped(_candidates(inventory, namespace, base, key), key)
+    return {name: items for name, items in group.items() if name in COLORS or name in hints.colors}
 
 
 def _candidates(inventory: Inventory, namespace: str, base: dict[str, str], key: str) -> list[objects.Deployment]:

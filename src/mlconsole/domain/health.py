@@ -24,6 +24,8 @@ def judge(service: ModelService, live: Glance | None, limits: Thresholds) -> tup
     if service.shape is Shape.BOTH:
         return Health.BAD, "both colours get traffic"
     color = service.live_color
+    if service.shape is Shape.BLUE_GREEN and color is None:
+        return Health.BAD, _first(service.problems) or "no Deployment is behind it"
     if service.shape is Shape.MALFORMED or color is None:
         return Health.UNKNOWN, _first(service.problems) or "not a model service"
     sick = _dead(color) or _figures(live, limits)

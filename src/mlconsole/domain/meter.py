@@ -91,14 +91,14 @@ def _read(
         return _plain(service, goods, records, allowed, seconds)
     idle = service.idle_color
     cold = _cold(service, goods, kept, allowed)
-    if idle is None and cold is not None:
+    found = place_of(service, goods)
+    if found is None and cold is not None:
         return cold
-    if idle is None:
+    if found is None and idle is not None:
+        return _nowhere(idle, goods, records, allowed)
+    if found is None:
         why = "nothing was deployed beside it yet" if len(service.colors) == 1 else "there is no single idle colour"
         return RollbackMeter(Health.BAD, f"no way back: {why}", allowed=allowed)
-    found = place_of(service, goods)
-    if found is None:
-        return cold or _nowhere(idle, goods, records, allowed)
     good, place = found
     left_at = good.left_at
     return _warm(
