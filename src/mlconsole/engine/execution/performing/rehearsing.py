@@ -9,6 +9,7 @@ from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain.history import Kind
 from mlconsole.domain.operation import Event, Failed, Operation, Passed
 from mlconsole.domain.plans import Gate, Verdict
+from mlconsole.domain.services import Color
 from mlconsole.engine import gates
 from mlconsole.engine.execution.context import Context
 
@@ -21,6 +22,8 @@ async def rehearse(context: Context, op: Operation) -> Event:
     destination = service.color(op.plan.to_color)
     if destination is None:
         return Failed(f"{op.plan.service} has no colour {op.plan.to_color} any more")
+    if not destination.release.same_as(op.plan.to_release):
+        return _elsewhere(op, destination)
     tried, answered = await asyncio.gather(
         _write(context, op), gates.answers_gate(context.connection, service, destination, settings, Kind.SWITCH)
     )
@@ -31,6 +34,15 @@ async def rehearse(context: Context, op: Operation) -> Event:
         return Failed("; ".join(f"{gate.name} {gate.verdict}: {gate.value}" for gate in bad), tuple(found))
     words = f"{destination.name} {destination.release.label} would have the traffic: {destination.ready} ready"
     return Passed(f"{words}, {answered.value}, the write accepted, all in {seconds:.1f} s", tuple(found))
+
+
+def _elsewhere(op: Operation, destination: Color) -> Failed:
+    """The way back has to be made first: what stands in its place proves nothing of it."""
+    wanted, found = op.plan.to_release.label, f"{destination.name} has {destination.release.label}"
+    evidence = f"Deployment {destination.deployment}, read now"
+    gate = Gate("release", Verdict.FAIL, found, wanted, evidence)
+    words = f"nothing of {wanted} is up to be asked: {op.plan.cold or found}"
+    return Failed(f"{words}; what a rollback does first was not rehearsed", (gate,))
 
 
 async def _write(context: Context, op: Operation) -> Gate:

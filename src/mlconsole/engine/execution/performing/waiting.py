@@ -19,6 +19,8 @@ ASK_SECONDS = 3600.0
 LOOK = 2.0
 """Seconds between two looks at the cluster while it is watched."""
 LOOK_SECONDS = 10.0
+EMPTY_LOOKS = 3
+"""Looks in a row that find no ready pod where the traffic is: then it failed, whatever the analyses say."""
 TICK = 0.2
 
 
@@ -102,21 +104,33 @@ async def _read(context: Context, op: Operation, end: float) -> Fresh:
 
 
 async def _overtaken(context: Context, op: Operation, end: float) -> Event:
+    empty = 0
     while (left := end - context.clock()) > 0:
-        gone = await _moved_by_others(context, op)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                read = await context.gateway.read(op.plan)
+        except (ClusterError, TimeoutError):
+            # Nobody can say.
+            await asyncio.sleep(min(LOOK, left))
+            continue
+        gone = _moved_by_others(op, read)
         if gone:
             return Overtaken(gone, locked=True)
+        empty = empty + 1 if _deserted(op, read) else 0
+        if empty == EMPTY_LOOKS:
+            return Failed(f"{op.plan.to_color or op.plan.service} has the traffic and no ready pod")
         await asyncio.sleep(min(LOOK, left))
     return Passed()
 
 
-async def _moved_by_others(context: Context, op: Operation) -> str:
-    """Why this operation is over: somebody else moved the traffic; empty where nobody did, or nobody can say."""
-    try:
-        async with asyncio.timeout(LOOK_SECONDS):
-            read = await context.gateway.read(op.plan)
-    except (ClusterError, TimeoutError):
-        return ""
+def _deserted(op: Operation, read: Fresh) -> bool:
+    """Whether nobody answers where the traffic is."""
+    color = read.service.color(op.plan.to_color)
+    return color is None or color.ready == 0
+
+
+def _moved_by_others(op: Operation, read: Fresh) -> str:
+    """Why this operation is over: somebody else moved the traffic; empty where nobody did."""
     service = read.service
     if op.plan.revision or service.live == op.plan.to_color:
         return ""
