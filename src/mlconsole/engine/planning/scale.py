@@ -91,7 +91,8 @@ def _scaled(service: ModelService, color: Color, seen: dict[str, Any], replicas:
         raise PlanError(f"{name} is scaled to {replicas} already: nothing to change", exit_code=0)
     if replicas == 0 and _live(service, color):
         words = f"{name} has the traffic of {service.key}: scaled to 0, nobody answers"
-        raise PlanError(words, "switch to the other colour first", 6)
+        hint = "switch to the other colour first" if len(service.colors) > 1 else "it has no other colour"
+        raise PlanError(words, hint, 6)
     return deploying.replaced("/spec/replicas", (seen.get("spec") or {}).get("replicas"), replicas)
 
 
@@ -115,9 +116,9 @@ def _speaks_against(grounds: Grounds, color: Color, replicas: int, goods: list[G
         if replicas == 0:
             warnings.append(f"its autoscaler {name} is off while it is scaled to 0")
         elif not least <= replicas <= most:
-            value = f"{name} keeps it between {least} and {most}"
+            value = f"{replicas} asked, which {name} undoes at once"
             evidence = f"HorizontalPodAutoscaler {service.namespace}/{name}"
-            found.append(Gate("autoscaler", Verdict.FAIL, value, f"{replicas} is undone at once", evidence))
+            found.append(Gate("autoscaler", Verdict.FAIL, value, f"between {least} and {most}", evidence))
         else:
             warnings.append(f"its autoscaler {name} goes on deciding, between {least} and {most}")
     return found, warnings
