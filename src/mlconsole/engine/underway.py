@@ -181,4 +181,6 @@ def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor)
         taken = machine.resumed(operation, under.standing, now)
         if how == ABORT:
             taken = machine.aborting(taken, by, redact(reason), now)
+    if folder_of(operation.id).alive:
+        raise PlanError(f"{operation.key} was taken up on this machine just now", "`mlconsole operations` shows it", 4)
     return executor.begin(machine.carried(taken, by, socket.gethostname()))

@@ -116,7 +116,7 @@ class Runner:
     # ---- life
 
     async def run(self) -> Operation:
-        """Carry it out to its end, or to where it cannot go on; what it is then. Raises OSError for a full disk."""
+        """Carry it out to its end, or to where it cannot go on; what it is then."""
         context = self.context
         keepers = [asyncio.create_task(context.lock.run()), asyncio.create_task(self._publishing())]
         self._keep(self.operation)
@@ -254,7 +254,12 @@ class Runner:
         await self.context.ledger.close(record, op, self.report)
 
     def _keep(self, op: Operation) -> None:
-        self._folder.keep(op)
+        """Keep it on this machine. A disk that is full ends nothing: the cluster has it too."""
+        try:
+            self._folder.keep(op)
+        except OSError as error:
+            words = f"WARNING: {self._folder.path}: {error.strerror}: kept in the cluster alone"
+            self.report(Step("record", words))
 
     def _note(self, op: Operation) -> Operation:
         self.operation = op
