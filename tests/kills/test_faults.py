@@ -1,10 +1,16 @@
 """Every request of an operation's phases fails once, in every way that servers, networks and machines fail."""
 
+import asyncio
+import os
+import signal
+
 import pytest
 
 from mlconsole.domain.history import Outcome
+from mlconsole.domain.operation import Verb
+from mlconsole.domain.phases import Phase
 
-from .conftest import EVERY, QUICK, TABLES, ended, staged
+from .conftest import DEADLINE, EVERY, NAME, QUICK, TABLES, ended, staged
 from .faultproxy import CUTS, REFUSALS, FaultProxy
 from .test_kills import DEEDS, arrived
 
@@ -101,10 +107,8 @@ async def test_every_fault_at_every_step(proxied, name):
 async def failed_once(stage, proxy, name, fault, step):
     """What came of an operation in which one request failed; whatever that is, the record is true."""
     plan, before, executor = await through(stage, proxy, name, fault, step)
-    await ended(executor)
+    asked = await at_rest(stage, proxy, plan, executor)
     hit = proxy.hit.is_set()
-    if proxy._back is not None:
-        await proxy._back
     proxy.disarm()
     own = stage.kept(plan)
     _, later = await stage.go_on("resume")
@@ -114,8 +118,69 @@ async def failed_once(stage, proxy, name, fault, step):
     await true_to_life(stage, plan, before, record, where)
     if not hit:
         return ""
-    words = str(own.ending) if own.ended else "halted"
+    words = "asks, kept: " * asked + (str(own.ending) if own.ended else "halted")
     return words if later is None else f"{words}, resumed: {later.ending}"
+
+
+async def at_rest(stage, proxy, plan, executor):
+    """Until an executor has ended, and there is an API server; whether it asked for a word first, and was told."""
+    end, asked = asyncio.create_task(ended(executor)), False
+    while not end.done():
+        await asyncio.wait({end}, timeout=0.2)
+        if proxy._back is not None:
+            await proxy._back
+        if not asked and getattr(stage.kept(plan), "phase", None) is Phase.ASK:
+            await stage.session.ask(await stage.session.under_way(NAME), Verb.KEEP, "a test")
+            asked = True
+    if proxy._back is not None:
+        await proxy._back
+    await end
+    return asked
+
+
+@pytest.mark.parametrize("how", ["resume", "abort"])
+async def test_a_machine_sleeps_while_a_console_elsewhere_takes_the_service(proxied, how, monkeypatch):
+    stage, proxy = proxied
+    lost = stage.lost()
+    steps = [step for step in await steps_of(stage, proxy, "switch") if " GET " not in step and "/proxy" not in step]
+    here = os.environ["XDG_STATE_HOME"]
+    first = 0 if EVERY else ("resume", "abort").index(how) * 2
+    for step in steps[first :: 1 if EVERY else 4]:
+        plan, before, executor = await through(stage, proxy, "switch", "suspended", step)
+        end, hit = asyncio.create_task(ended(executor)), asyncio.create_task(proxy.hit.wait())
+        await asyncio.wait({end, hit}, return_when=asyncio.FIRST_COMPLETED)
+        hit.cancel()
+        if end.done():
+            continue  # it did not come to it
+        try:
+            monkeypatch.setenv("XDG_STATE_HOME", f"{here}-elsewhere")
+            proxy.arm()
+            taken, later = await taken_over(stage, how)
+        finally:
+            os.kill(executor._process.pid, signal.SIGCONT)
+        await end
+        said = stage.said(plan)
+        monkeypatch.setenv("XDG_STATE_HOME", here)
+        own = stage.kept(plan)
+        where = "\n".join((step, how, *stage.said(plan), "---", *said))
+        assert own.ended or own.halted, where
+        record = await stage.tidy(plan)
+        await true_to_life(stage, plan, before, record, where)
+        if taken:
+            assert own.ending in (Outcome.OVERTAKEN, Outcome.FAILED, later.ending), where
+            assert record["outcome"] == later.ending, where
+        table = TABLES.setdefault(TABLE, {})
+        outcome = f"{own.ending}, elsewhere {how}: {later.ending if later else taken or 'nothing to take up'}"
+        table["switch", step, "suspended", outcome] = table.get(("switch", step, "suspended", outcome), 0) + 1
+    assert stage.lost() == lost, "no request was lost"
+
+
+async def taken_over(stage, how):
+    """Take the service from an executor that gives no sign of life, from another machine: (what it had come to, it)."""
+    async with asyncio.timeout(DEADLINE):
+        while (under := await stage.session.under_way(NAME)) is not None and under.alive:
+            await asyncio.sleep(0.1)
+    return await stage.go_on(how) if under else ("", None)
 
 
 async def true_to_life(stage, plan, before, record, where):

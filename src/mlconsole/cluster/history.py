@@ -120,8 +120,8 @@ async def append(
     """Add `records`, all of one service, and put `operation` in the place of what is under way; None leaves that.
 
     `more` are other keys to write. When somebody else wrote meanwhile, it is added to what they left (never a lost
-    update). Raises Conflict when what is under way there is of a later holder of the lock, ClusterError when it could
-    not be written.
+    update); what a later holder of the lock said of the same operation stays. Raises Conflict when what is under way
+    there is of a later holder of the lock, ClusterError when it could not be written.
     """
     return await _put(connection, records[0].namespace, records[0].service, past, records, operation, more)
 
@@ -174,7 +174,8 @@ async def _write(
     more: Mapping[str, str],
 ) -> Past:
     name = config_map_name(service)
-    records = (*past.records, *added)
+    later = {record.id: record.token for record in past.records}
+    records = (*past.records, *(record for record in added if record.token >= later.get(record.id, 0)))
     metadata = {
         "name": name,
         "namespace": namespace,

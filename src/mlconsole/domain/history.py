@@ -110,6 +110,9 @@ class Record(Struct, frozen=True, omit_defaults=True):
     moved: bool = False
     """Whether it was to move the traffic too, where its kind alone does not say so: a deploy that goes on."""
 
+    token: int = 0
+    """The fencing token that it was written under: what an earlier holder says later changes nothing."""
+
     @property
     def moves_traffic(self) -> bool:
         """Whether it leaves the traffic elsewhere."""

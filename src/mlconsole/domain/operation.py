@@ -385,6 +385,7 @@ def record_of(op: Operation, message: str = "") -> Record:
         from_revision=plan.from_revision,
         to_revision=plan.revision,
         moved=plan.moves_traffic and not plan.kind.moves_traffic,
+        token=op.token,
     )
 
 

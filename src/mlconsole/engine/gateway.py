@@ -105,7 +105,7 @@ class Gateway:
         began = self._clock()
         try:
             read, past, _, _ = await asyncio.gather(
-                patiently(lambda: self.read(plan), WRITE_SECONDS),
+                self.read(plan),
                 past_of(self._connection, plan.kind, target.namespace, plan.service),
                 self._check_namespace(plan),
                 self._check_user(plan),
@@ -149,19 +149,20 @@ class Gateway:
         return Identity(target.context, target.server, target.ca_digest, self._connection.identity.user)
 
     async def read(self, plan: Plan) -> fresh.Fresh:
-        """The plan's service as it is now. Raises ClusterError."""
-        settings = self._settings.service(plan.target.namespace, plan.service)
-        return await fresh.read(
-            self._connection, plan.target.namespace, plan.service, hints_of(settings), plan.base or None
-        )
+        """The plan's service now; asked again where the connection broke. Raises ClusterError, TimeoutError."""
+        target, hints = plan.target, hints_of(self._settings.service(plan.target.namespace, plan.service))
+
+        def ask() -> Awaitable[fresh.Fresh]:
+            return fresh.read(self._connection, target.namespace, plan.service, hints, plan.base or None)
+
+        return await patiently(ask, WRITE_SECONDS, unanswered=True)
 
     async def _check_namespace(self, plan: Plan) -> None:
         """The namespace is the one planned for; where it cannot be read, the object's own uid says so."""
         if not plan.target.namespace_uid:
             return
         try:
-            async with asyncio.timeout(patience_for(plan.kind)):
-                uid = await self._connection.namespace_uid(plan.target.namespace)
+            uid = await self._heard(plan, lambda: self._connection.namespace_uid(plan.target.namespace))
         except (ClusterError, TimeoutError):
             if not plan.backward:
                 raise
@@ -172,8 +173,7 @@ class Gateway:
     async def _check_user(self, plan: Plan) -> None:
         """The credentials are still of the user who was shown: a kubeconfig may have been changed meanwhile."""
         try:
-            async with asyncio.timeout(patience_for(plan.kind)):
-                user = visible(await self._connection.whoami())
+            user = visible(await self._heard(plan, self._connection.whoami))
         except (ClusterError, TimeoutError):
             if not plan.backward:
                 raise
@@ -182,6 +182,10 @@ class Gateway:
         if user != known and unsaid not in (user, known):
             done = "taken up" if self._carrier else "made"
             raise PlanError(f"you are {user} to the server now, the plan was {done} by {known}", "", 4)
+
+    async def _heard(self, plan: Plan, ask: Callable[[], Awaitable[str]]) -> str:
+        """An answer that what goes forward needs, and waits for."""
+        return await patiently(ask, patience_for(plan.kind), unanswered=not plan.backward)
 
     # ---- the traffic
 
@@ -214,14 +218,14 @@ class Gateway:
         """
 
         async def look_again(seen: Seen) -> Seen:
-            read = await patiently(lambda: self.read(plan), WRITE_SECONDS)
+            read = await self.read(plan)
             if not read.meets(write):
                 raise PlanError(f"{write.label} is not what the plan saw any more", "look again and plan again", 4)
             _not_under_traffic(read.service, plan, write)
             return Seen(read, seen.past, self._clock())
 
         self.assert_allowed(plan, undo=undo)
-        read = await patiently(lambda: self.read(plan), WRITE_SECONDS)
+        read = await self.read(plan)
         if read.has(write):
             return Landed.ALREADY
         _not_under_traffic(read.service, plan, write)
@@ -238,7 +242,7 @@ class Gateway:
         """The uid of the object that a plan's `write` made, as its annotation says; empty where there is none."""
         if write.body is None:
             return ""
-        read = await patiently(lambda: self.read(plan), WRITE_SECONDS)
+        read = await self.read(plan)
         return read.uid_of(write.resource, write.name) if read.has(write) else ""
 
     async def rehearse(self, plan: Plan) -> float:
@@ -316,7 +320,7 @@ class Gateway:
     async def _applied(self, plan: Plan, write: Write) -> bool | None:
         """Whether the write is there; None when nobody can say."""
         try:
-            return (await patiently(lambda: self.read(plan), WRITE_SECONDS)).has(write)
+            return (await self.read(plan)).has(write)
         except (ClusterError, TimeoutError):
             return None
 

@@ -85,19 +85,25 @@ class Ledger:
     async def keep(self, operation: Operation) -> None:
         """Put the state of the operation where every console sees it. Raises ClusterError, TimeoutError."""
         async with self._writing:
-            self.past = await patiently(lambda: history.keep(self._connection, operation, self.past), FORWARD_SECONDS)
+            self.past = await patiently(
+                lambda: history.keep(self._connection, operation, self.past), FORWARD_SECONDS, unanswered=True
+            )
 
-    async def close(self, record: Record, operation: Operation, report: Report, seconds: float = CLOSE_SECONDS) -> None:
-        """Write an outcome down everywhere it can be; a place that fails is said, and changes nothing else."""
+    async def close(self, record: Record, operation: Operation, report: Report, seconds: float = CLOSE_SECONDS) -> bool:
+        """Write an outcome down everywhere it can be; a place that fails is said, and changes nothing else.
+
+        Whether the cluster has it: where it has not, it is told once more with what comes next.
+        """
         record = replace(record, ended_at=self._clock())
-        failed = await asyncio.gather(
+        local, cluster, event = await asyncio.gather(
             self._locally(record, seconds),
             _told("the cluster", self._in_cluster((record,), operation, seconds)),
             _told("an event", patiently(lambda: events.tell(self._connection, record), seconds)),
         )
-        loud = "; ".join(words for words in failed if words)
+        loud = "; ".join(words for words in (local, cluster, event) if words)
         words = record.message + (f" (the outcome is not recorded everywhere: no record in {loud})" if loud else "")
         report(Step("done", words, record.outcome))
+        return not cluster
 
     async def note(self, record: Record, operation: Operation, report: Report) -> None:
         """Write down the outcome of what was done on the way, and an Event of it."""
@@ -106,7 +112,9 @@ class Ledger:
     async def _in_cluster(self, records: Sequence[Record], operation: Operation, seconds: float) -> None:
         async with self._writing:
             self.past = await patiently(
-                lambda: history.append(self._connection, list(records), self.past, operation, self.more), seconds
+                lambda: history.append(self._connection, list(records), self.past, operation, self.more),
+                seconds,
+                unanswered=True,
             )
 
     async def _loudly(self, record: Record, taken_from: str, seconds: float) -> str:

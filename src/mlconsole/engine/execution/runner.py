@@ -250,8 +250,8 @@ class Runner:
             await self._quietly(op)
             self.report(Step("done", record.message, record.outcome))
             return
-        self._recorded = record.outcome
-        await self.context.ledger.close(record, op, self.report)
+        if await self.context.ledger.close(record, op, self.report):
+            self._recorded = record.outcome
 
     def _keep(self, op: Operation) -> None:
         """Keep it on this machine. A disk that is full ends nothing: the cluster has it too."""

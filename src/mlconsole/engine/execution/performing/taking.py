@@ -107,6 +107,7 @@ def _overtaken(past: history.Past, op: Operation) -> tuple[Record, ...]:
             outcome=Outcome.OVERTAKEN if item.outcome is Outcome.OPEN else item.outcome,
             ended_at=item.ended_at or op.started_at,
             message=f"{item.message}; {words}".strip("; "),
+            token=max(item.token, op.token),
         )
         for item in past.records
         if item.id != op.id and (item.outcome is Outcome.OPEN or item.id == before)
