@@ -64,6 +64,16 @@ lane_docker() {
   lane "real Docker Engine" "SKIPPED: $tried"
 }
 
+# What takes minutes rather than seconds: tests/kills at every point, not at a sample of them.
+lane_kills() {
+  export MLCONSOLE_TEST_KILLS=${MLCONSOLE_TEST_KILLS:-all}
+  if [ "$MLCONSOLE_TEST_KILLS" = all ]; then
+    lane "kills and faults" "every operation killed before and after every write, every request failed in every way, 60 races"
+  else
+    lane "kills and faults" "a SAMPLE of the points (MLCONSOLE_TEST_KILLS=$MLCONSOLE_TEST_KILLS)"
+  fi
+}
+
 lanes_down() {
   if [ -n "${DOCKERD:-}" ] && kill "$DOCKERD" 2>/dev/null; then wait "$DOCKERD" || true; fi
   if [ -n "${CLUSTER:-}" ] && [ -e "$CLUSTER/env" ]; then

@@ -183,8 +183,11 @@ def changes(store, since):
 
 
 def one_at_a_time(seen):
-    """Whoever changes the Service has the lock, with the highest token that there ever was; the selector is whole."""
-    holder, highest = None, 0
+    """Whoever changes the Service has, or had last, the lock of the highest token that ever wrote there; it is whole.
+
+    A write that was under way when somebody took the lock may still arrive, until the new holder's first one has.
+    """
+    holders, highest, written = {}, 0, 0
     for _, kind, item, before in seen:
         if kind == "leases":
             spec, old = item["spec"], (before or {"spec": {}})["spec"]
@@ -193,6 +196,7 @@ def one_at_a_time(seen):
             if holder and old.get("holderIdentity") and holder != old["holderIdentity"]:
                 assert token == old["leaseTransitions"] + 1, "who takes a lock from another has a higher token"
             highest = token
+            holders[token] = holder or holders.get(token, "")
         if kind != "services":
             continue
         selector, marks, old = item["spec"]["selector"], marks_of(item), marks_of(before)
@@ -201,11 +205,12 @@ def one_at_a_time(seen):
         if marks.get(HAND) != old.get(HAND):
             assert {**marks, HAND: ""} == {**old, HAND: ""}, "a hand writes nothing of ours"
             continue
-        assert holder is not None, "somebody took the lock before"
-        assert marks[FENCE] == str(highest), "written under the highest token"
+        token = int(marks[FENCE])
+        assert max(written, int(old.get(FENCE, "0"))) <= token <= highest, "written under the highest token"
+        written = token
         if OPERATION in marks:
             said = json.loads(marks[OPERATION])["id"].removesuffix(BACK)
-            assert holder.endswith(f"/{said}"), "written by who holds the lock"
+            assert holders.get(token, f"/{said}").endswith(f"/{said}"), "written by who had the lock under that token"
 
 
 def marks_of(item):
