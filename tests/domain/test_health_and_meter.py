@@ -25,7 +25,7 @@ def with_colors(blue=BLUE, green=GREEN, **more):
         (with_colors(green=replace(GREEN, ready=0)), None, Health.BAD, "no pod is ready"),
         (with_colors(green=replace(GREEN, ready=1)), None, Health.WARN, "1/2 ready"),
         (with_colors(blue=replace(BLUE, ready=0)), None, Health.WARN, "idle blue: 0/2 ready"),
-        (with_colors(green=replace(GREEN, wish=0, ready=0)), None, Health.WARN, "green is scaled to 0"),
+        (with_colors(green=replace(GREEN, wish=0, ready=0)), None, Health.BAD, "nothing serves: green is scaled to 0"),
         (SERVICE, Glance("green", error_share=0.2, samples=100), Health.BAD, "errors 20.0%"),
         (SERVICE, Glance("green", error_share=0.2, samples=5), Health.OK, ""),
         (SERVICE, Glance("green", p95=0.9, samples=100), Health.BAD, "p95 900 ms over 500 ms"),

@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mlconsole.domain.history import (
     KEEP,
@@ -179,3 +180,10 @@ def test_a_deploy_counts_as_a_move_only_where_it_went_on():
     assert good.release == release(13)
     assert is_bad(release(13), [move(3, Kind.ROLLBACK, 13, 12, 0), stayed])
     assert not is_bad(release(13), [move(3, Kind.ROLLBACK, 13, 12, 0), went_on])
+
+
+def test_what_nobody_kept_in_time_is_not_bad_for_it():
+    switched = move(1, Kind.SWITCH, 1, 2, 100.0, Outcome.RETURNED)
+    back = move(2, Kind.ROLLBACK, 2, 1, 200.0)
+    assert is_bad(release(2), [switched, back])
+    assert not is_bad(release(2), [switched, replace(back, blameless=True)])

@@ -585,3 +585,11 @@ def test_kinds_whose_way_back_takes_down_what_they_made():
         op = advance(at(Phase.RETURN, kind), Passed(), 3.0)
         assert (op.phase is Phase.CLEAN_UP) == (kind in UNMADE)
         assert op.ending is Outcome.RETURNED
+
+
+def test_only_traffic_that_nobody_kept_in_time_goes_back_without_blame():
+    unkept = advance(at(Phase.KEEP), Expired("nobody kept it"), 9.0)
+    worse = advance(replace(at(Phase.WATCH), plan=replace(at(Phase.WATCH).plan, returns=True)), Failed("p95"), 9.0)
+    assert unkept.phase is worse.phase is Phase.RETURN
+    assert record_of(returning(unkept, 10.0)).blameless
+    assert not record_of(returning(worse, 10.0)).blameless

@@ -210,7 +210,7 @@ async def test_i12_a_rollback_takes_the_service_from_what_goes_forward(desk, bob
     monkeypatch.setattr(forward.connection, "exchange", noted)
     record = await bob.carry_out(back)
     assert record.outcome is Outcome.UNVERIFIED
-    ended = await going
+    ended = await asyncio.wait_for(going, clusters.DEADLINE)
     assert (ended.id, ended.outcome) == (plan.id, Outcome.OVERTAKEN)
     assert [item for item in wrote if patched(*item) or "autoscalers" in item[1]] == []
     assert (await desk.selector())["color"] == "blue"

@@ -28,6 +28,8 @@ def judge(service: ModelService, live: Glance | None, limits: Thresholds) -> tup
         return Health.BAD, _first(service.problems) or "no Deployment is behind it"
     if service.shape is Shape.MALFORMED or color is None:
         return Health.UNKNOWN, _first(service.problems) or "not a model service"
+    if service.shape is Shape.BLUE_GREEN and color.wish == 0:
+        return Health.BAD, f"nothing serves: {color.name} is scaled to 0"
     sick = _dead(color) or _figures(live, limits)
     if sick:
         return Health.BAD, sick

@@ -113,6 +113,9 @@ class Record(Struct, frozen=True, omit_defaults=True):
     token: int = 0
     """The fencing token that it was written under: what an earlier holder says later changes nothing."""
 
+    blameless: bool = False
+    """Whether a rollback says nothing against what it left: nobody kept a switch in time."""
+
     @property
     def moves_traffic(self) -> bool:
         """Whether it leaves the traffic elsewhere."""
@@ -190,6 +193,8 @@ def is_bad(release: Release, records: Sequence[Record]) -> bool:
     """
     bad = False
     for record in records:
+        if record.blameless:
+            continue
         if record.kind is Kind.ROLLBACK and record.outcome not in NOTHING_MOVED:
             bad = bad or (record.from_release.same_as(release) and not record.to_release.same_as(release))
         elif record.moves_traffic and record.outcome is Outcome.VERIFIED and record.to_release.same_as(release):

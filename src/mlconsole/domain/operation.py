@@ -87,6 +87,8 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     carried_by: str = ""
     """Who took it up, where that is somebody else than who began it."""
 
+    unkept: bool = False
+    """Whether traffic goes back because nobody kept it in time: that says nothing of the release."""
     masked: bool = False
     """Whether secrets were taken out of its plan: its writes cannot be sent again from here (I27)."""
 
@@ -263,6 +265,8 @@ def _failed(op: Operation, event: Failed | Expired, now: float) -> Operation:
         ending, way = Outcome.RETURNED, Phase.RETURN
     if phase is Phase.SWITCH and op.leaving:
         ending = Outcome.ABORTED
+    if phase is Phase.KEEP:
+        op = replace(op, unkept=True)
     if phase is Phase.RETURN:
         words = f"the traffic could NOT be moved back: {words}"
     return _leave(op, ending, way, op.why if phase is Phase.ASK and op.why else words, now)
@@ -385,6 +389,7 @@ def record_of(op: Operation, message: str = "") -> Record:
         from_revision=plan.from_revision,
         to_revision=plan.revision,
         moved=plan.moves_traffic and not plan.kind.moves_traffic,
+        blameless=op.unkept and plan.backward,
         token=op.token,
     )
 

@@ -102,7 +102,7 @@ class Ledger:
         )
         loud = "; ".join(words for words in (local, cluster, event) if words)
         words = record.message + (f" (the outcome is not recorded everywhere: no record in {loud})" if loud else "")
-        report(Step("done", words, record.outcome))
+        report(Step("done" if operation.ended or operation.halted else "arrived", words, record.outcome))
         return not cluster
 
     async def note(self, record: Record, operation: Operation, report: Report) -> None:

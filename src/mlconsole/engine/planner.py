@@ -122,6 +122,9 @@ class Planner:
             return replace(rehearsed, route=phases.route(kind), reason=False)
         if service.shape is Shape.PLAIN:
             return self._revision(kind, grounds, revision)
+        if revision:
+            words = f"{service.key} is blue-green: it goes back to a colour, not to revision {revision}"
+            raise PlanError(words, "leave --to-revision out", 2)
         if kind is Kind.ROLLBACK:
             without = unasked(self._drafting.of_service(service), self._drafting.environment(service.namespace))
             found = cold.draft(grounds, self._goods(grounds), to_color, without)
@@ -174,7 +177,8 @@ class Planner:
         if idle is not None and gates.quarantine_gate(idle, grounds.past.records, Kind.ROLLBACK):
             label = f"{idle.name} {idle.release.label}"
             words = f"{label} was itself rolled back from: {service.key} has no other known good release to go back to"
-            raise PlanError(words, "deploy a better release to the idle colour", 6)
+            hint = f"deploy a better release; or `mlconsole switch {service.key} --waive quarantine --reason ...`"
+            raise PlanError(words, hint, 6)
         if goods:
             raise PlanError(
                 f"the last known good release of {service.key}, {goods[0].release.label}, stands on no idle colour",

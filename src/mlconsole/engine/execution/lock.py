@@ -28,6 +28,11 @@ PLAN = "mlconsole.io/plan"
 PHASE = "mlconsole.io/phase"
 
 
+def awake() -> float:
+    """Seconds, those included in which the machine slept: a lock runs out in them too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Lock:
     """One service's lock. `run` keeps it; `lost` says when it is not ours any more."""
 
@@ -65,13 +70,13 @@ class Lock:
 
     async def assure(self) -> None:
         """Renew it where it could run out under the next write. Raises PlanError when it is somebody else's by now."""
-        if self._held is not None and self._sure_until - time.monotonic() < MARGIN:
+        if self._held is not None and self._sure_until - awake() < MARGIN:
             await self._renew()
 
     # ---- life
 
     async def take(self, plan: Plan, *, force: bool, mine: Callable[[leases.Held], bool]) -> int:
-        """Take it; the token. `force` takes it from whoever holds it; `mine` knows an executor that is dead for sure.
+        """Take it; the token. `force` takes it from the holder that the plan saw; `mine` knows a dead executor.
 
         Raises PlanError when somebody else has it, ClusterError, TimeoutError.
         """
@@ -79,9 +84,9 @@ class Lock:
         free = seen is None or seen.free
         for _ in range(3):
             if not free:
-                seen = await patiently(lambda: leases.read(self._connection, *self._at), SECONDS)
+                seen = await patiently(lambda: leases.read(self._connection, *self._at), SECONDS, unanswered=True)
             holder = "" if free or seen is None else _holder(seen, mine)
-            if holder and not force:
+            if holder and not (force and visible(seen.holder if seen else "", 120) == plan.holder):
                 raise PlanError(
                     f"{'/'.join(self._at)} is held by {holder}",
                     "`mlconsole operations` shows what is under way; a rollback takes it over",
@@ -98,10 +103,11 @@ class Lock:
         if holder:
             annotations[leases.TAKEN] = ": ".join(filter(None, (f"taken by force for a {plan.kind}", self._reason)))
         least = int(plan.fence) if plan.fence.isdigit() else 0
-        began = time.monotonic()
+        began = awake()
         self._held = await patiently(
             lambda: leases.acquire(self._connection, *self._at, self._holder, DURATION, annotations, seen, least=least),
             SECONDS,
+            unanswered=True,
         )
         self._sure_until = began + DURATION
         self.token, self.taken_from = self._held.token, holder
@@ -126,7 +132,7 @@ class Lock:
 
     async def _renew(self) -> None:
         assert self._held is not None
-        began = time.monotonic()
+        began = awake()
         try:
             async with asyncio.timeout(SECONDS):
                 self._held = await leases.renew(self._connection, *self._at, self._held, {PHASE: self._phase})

@@ -37,6 +37,10 @@ async def draft(
 ) -> Draft:
     """What a deploy would do. Raises PlanError where there is nothing to deploy, or nowhere to."""
     service, settings = grounds.fresh.service, drafting.of_service(grounds.fresh.service)
+    if replicas == 0:
+        raise PlanError(
+            "a deploy brings up one pod at least", f"mlconsole scale {service.key} COLOUR 0 takes them away", 2
+        )
     live = _source(service)
     name = idle_name(service, to_color)
     idle = service.color(name)

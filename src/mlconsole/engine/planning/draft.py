@@ -125,7 +125,7 @@ class Drafting:
             gates=(*found, *([owners] if owners else []), *under.gates),
             rights=tuple(rights),
             confirmation=plans.confirmation_for(kind, environment.production or environment.confirm),
-            reason_required=draft.reason or environment.require_reason,
+            reason_required=draft.reason or (environment.require_reason and kind is not Kind.ROLLBACK),
             revision=draft.revision,
             from_revision=service.colors[0].revisions[0].number if draft.revision else 0,
             dry_run=dry_run,
