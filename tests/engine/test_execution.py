@@ -19,9 +19,9 @@ from mlconsole.config import Cluster as Place
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.domain.history import Kind, Outcome, config_map_name
-from mlconsole.domain.operation import Standing
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.resuming import Standing
 from mlconsole.engine import underway
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution import __main__ as executing
