@@ -4,24 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import (
-    Asked,
-    Passed,
-    Request,
-    Seen,
-    Standing,
-    Verb,
-    abandoned,
-    advance,
-    begin,
-    carried,
-    record_of,
-    resumed,
-    standing,
-    ways,
-)
+from mlconsole.domain.operation import Asked, Passed, Request, Verb, advance, begin, record_of, ways
 from mlconsole.domain.phases import Phase, route
 from mlconsole.domain.plans import Confirmation, Plan, Target, Write
+from mlconsole.domain.resuming import Seen, Standing, abandoned, carried, resumed, standing
 from mlconsole.domain.services import Release
 
 PATCH = (

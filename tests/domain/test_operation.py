@@ -17,22 +17,17 @@ from mlconsole.domain.operation import (
     Overtaken,
     Passed,
     Request,
-    Seen,
-    Standing,
     Verb,
-    abandoned,
-    aborting,
     advance,
     begin,
     record_of,
-    resumed,
     returning,
     sending,
-    standing,
     ways,
 )
 from mlconsole.domain.phases import UNMADE, Phase, route
 from mlconsole.domain.plans import Confirmation, Plan, Target, Write, escape_pointer, reversed_write
+from mlconsole.domain.resuming import Seen, Standing, abandoned, aborting, resumed, standing
 from mlconsole.domain.services import Release
 
 PINNED, MADE, MOVING, RETIRED = range(4)

@@ -8,9 +8,9 @@ from mlconsole.cluster import history
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.domain.history import KEEP, Kind, Outcome
-from mlconsole.domain.operation import Standing
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.resuming import Standing
 from mlconsole.engine import gates, ledger, underway
 from mlconsole.engine.execution.performing import taking
 from mlconsole.engine.planning import grounds

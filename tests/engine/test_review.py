@@ -16,9 +16,10 @@ from mlconsole.config import ServiceSettings, Settings, Verify, Watch
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.domain import operation as machine
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import Overtaken, Request, Standing, Verb
+from mlconsole.domain.operation import Overtaken, Request, Verb
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import Confirmation, Plan, PlanError, Target, Write
+from mlconsole.domain.resuming import Standing
 from mlconsole.domain.services import Release
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution import __main__ as executor

@@ -289,7 +289,7 @@ def _asked(op: Operation, request: Request, now: float) -> Operation:
 def _keep(op: Operation, said: str, now: float) -> Operation:
     if op.phase is Phase.ASK:
         # Somebody looked at what the gate said, and answers for it.
-        return _go(replace(op, kept=True, why=""), _after(op, Phase.WATCH, skip=Phase.KEEP), said, now)
+        return _go(replace(op, kept=True, why=""), after(op, Phase.WATCH, skip=Phase.KEEP), said, now)
     if op.phase is Phase.KEEP:
         return _go(replace(op, kept=True), _next(op), said, now)
     later = Phase.KEEP in op.plan.route and not op.kept and op.phase in (Phase.VERIFY, Phase.ALIAS, Phase.WATCH)
@@ -345,10 +345,11 @@ def _leave(op: Operation, ending: Outcome, way: Phase, why: str, now: float) -> 
 def _next(op: Operation) -> Phase:
     """The phase of its route after the one that it is in."""
     skip = Phase.KEEP if op.kept else None
-    return _after(op, op.phase, skip)
+    return after(op, op.phase, skip)
 
 
-def _after(op: Operation, phase: Phase, skip: Phase | None) -> Phase:
+def after(op: Operation, phase: Phase, skip: Phase | None = None) -> Phase:
+    """The phase of its route that comes after `phase`, `skip` left out."""
     route = [item for item in op.plan.route if item is not skip]
     order = list(Phase)
     return next((item for item in route if order.index(item) > order.index(phase)), Phase.RESTORE)
@@ -421,86 +422,3 @@ def returning(op: Operation, now: float) -> Operation:
     return replace(
         op, plan=back, reason=op.why or op.reason, started_at=now, sent=(), arrived_at=0.0, ending=Outcome.OPEN
     )
-
-
-# ---- after a crash
-
-
-class Standing(enum.StrEnum):
-    """What became of an operation whose executor is gone (I18)."""
-
-    NOT_STARTED = "not started"
-    PARTLY = "partly applied"
-    UNVERIFIED = "applied but unverified"
-    DONE = "done"
-    OVERTAKEN = "overtaken by someone"
-
-
-class Seen(Struct, frozen=True):
-    """The live objects, compared with an operation."""
-
-    in_place: tuple[int, ...] = ()
-    """The plan's writes, by their number, whose result is there."""
-    moved: bool = False
-    """Whether the traffic is where the plan would have it."""
-    home: bool = False
-    """Whether it is where the plan found it."""
-
-
-def standing(op: Operation, seen: Seen) -> Standing:
-    """What an operation without an executor has come to."""
-    if op.plan.moves_traffic and op.phase is not Phase.RETURN and op.ending is not Outcome.RETURNED:
-        if not seen.moved and not seen.home:
-            return Standing.OVERTAKEN
-        if seen.moved:
-            return Standing.DONE if op.arrived_at else Standing.UNVERIFIED
-        if op.phase in MOVED or op.arrived_at:
-            # It had moved, and somebody moved it back.
-            return Standing.OVERTAKEN
-    if not op.plan.moves_traffic and op.phase is Phase.RESTORE and op.ending is Outcome.OPEN:
-        return Standing.DONE
-    return Standing.PARTLY if seen.in_place else Standing.NOT_STARTED
-
-
-def carried(op: Operation, by: str, host: str) -> Operation:
-    """The operation as somebody takes it up: whose it is from now on, whoever began it."""
-    return replace(op, carried_by=by if by != op.by else "", host=host)
-
-
-def resumed(op: Operation, state: Standing, now: float) -> Operation:
-    """The operation as another executor goes on with it: the lock first, then from where it is safe to.
-
-    Raises ValueError for one that was overtaken: there is nothing to go on with, only to abandon.
-    """
-    if state is Standing.OVERTAKEN:
-        raise ValueError("it was overtaken")
-    return replace(op, phase=Phase.LOCK, phase_at=now, then=_entry(op, state), halted="", words="taken up again")
-
-
-def aborting(op: Operation, by: str, reason: str, now: float) -> Operation:
-    """An operation that is taken up again only to be ended: undone, or its traffic moved back."""
-    assert op.then is not None
-    asked = Asked(Request(Verb.ABORT, op.id, by, now, reason))
-    # Nobody is at its write any more: before the switch means that the traffic has not moved.
-    then = Phase.READY if op.then is Phase.SWITCH else op.then
-    there = advance(replace(op, phase=then, then=None), asked, now)
-    return replace(there, phase=op.phase, then=there.phase)
-
-
-def abandoned(op: Operation, by: str, reason: str, now: float) -> Operation:
-    """The operation as it is given up: what it pinned is put back, everything else is left as it was found."""
-    ending = op.ending if op.ending is not Outcome.OPEN else Outcome.ABANDONED
-    why = f"abandoned by {by}: {reason}"
-    return replace(op, phase=Phase.LOCK, phase_at=now, then=Phase.RESTORE, halted="", ending=ending, why=why, words=why)
-
-
-def _entry(op: Operation, state: Standing) -> Phase:
-    """Where to go on: what is idempotent is done again, gates are asked again, traffic is moved once."""
-    phase = op.then if op.phase is Phase.LOCK and op.then is not None else op.phase
-    if phase in (Phase.CLEAN_UP, Phase.RETURN, Phase.RESTORE, Phase.ASK):
-        return phase
-    if op.plan.moves_traffic and state in (Standing.UNVERIFIED, Standing.DONE):
-        return phase if phase in MOVED else Phase.VERIFY
-    if phase is Phase.LOCK:
-        return _after(op, Phase.LOCK, None)
-    return _after(op, Phase.RECORD, None) if phase is not Phase.RECORD else Phase.RECORD

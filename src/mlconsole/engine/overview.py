@@ -17,8 +17,9 @@ from mlconsole.cluster.leases import Expiry, mirrored, name_of
 from mlconsole.cluster.presence import is_mark
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.history import config_map_name
-from mlconsole.domain.operation import Operation, Seen, standing, ways
+from mlconsole.domain.operation import Operation, ways
 from mlconsole.domain.phases import Phase
+from mlconsole.domain.resuming import Seen, standing
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
 from mlconsole.engine.execution.performing.waiting import APPROVAL_SECONDS, ASK_SECONDS

@@ -18,9 +18,10 @@ from mlconsole.cluster import fresh, history, leases
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import redact
 from mlconsole.config import Settings
-from mlconsole.domain import operation as machine
-from mlconsole.domain.operation import Operation, Request, Seen, Standing, Verb, ways
+from mlconsole.domain import resuming
+from mlconsole.domain.operation import Operation, Request, Verb, ways
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.resuming import Seen, Standing
 from mlconsole.domain.text import visible
 from mlconsole.engine import gates
 from mlconsole.engine.execution.folder import Folder, root
@@ -82,7 +83,7 @@ async def read(connection: Connection, settings: Settings, namespace: str, servi
     live = await patiently(
         lambda: fresh.read(connection, namespace, service, hints_of(settings.service(namespace, service))), SECONDS
     )
-    return UnderWay(operation, False, holder, here, machine.standing(operation, seen_of(operation, live)), left)
+    return UnderWay(operation, False, holder, here, resuming.standing(operation, seen_of(operation, live)), left)
 
 
 def latest(operation: Operation) -> Operation:
@@ -175,12 +176,12 @@ def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor)
     if how == ABANDON:
         if not reason.strip():
             raise PlanError("a reason is needed", "say why it is abandoned: it goes on record", 2)
-        taken = machine.abandoned(operation, by, redact(reason), now)
+        taken = resuming.abandoned(operation, by, redact(reason), now)
     else:
         assert under.standing is not None
-        taken = machine.resumed(operation, under.standing, now)
+        taken = resuming.resumed(operation, under.standing, now)
         if how == ABORT:
-            taken = machine.aborting(taken, by, redact(reason), now)
+            taken = resuming.aborting(taken, by, redact(reason), now)
     if folder_of(operation.id).alive:
         raise PlanError(f"{operation.key} was taken up on this machine just now", "`mlconsole operations` shows it", 4)
-    return executor.begin(machine.carried(taken, by, socket.gethostname()))
+    return executor.begin(resuming.carried(taken, by, socket.gethostname()))
