@@ -15,6 +15,7 @@ from mlconsole.cluster.errors import Conflict
 from mlconsole.config import ServiceSettings, Settings, Verify, Watch
 from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.domain import operation as machine
+from mlconsole.domain import resuming
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Overtaken, Request, Verb
 from mlconsole.domain.phases import Phase
@@ -144,7 +145,7 @@ async def test_i4_a_deploy_that_fails_does_not_undo_what_has_the_traffic(desk):
 async def test_i1_a_rollback_that_is_taken_up_counts_the_pods_again(good):
     plan = await good.plan(Kind.ROLLBACK)
     op = agreed(plan, Consent(plan.hash, reason="x", waived=()), time.time())
-    taken = machine.resumed(replace(op, phase=Phase.SWITCH), Standing.NOT_STARTED, time.time())
+    taken = resuming.resumed(replace(op, phase=Phase.SWITCH), Standing.NOT_STARTED, time.time())
     unready(good, "fraud-blue-0", "fraud-blue-1")
     runner = await begun(good, plan, taken)
     await runner.run()
@@ -157,8 +158,8 @@ async def test_i1_a_rollback_that_is_taken_up_counts_the_pods_again(good):
 async def test_an_abort_of_a_rollback_that_moved_nothing_moves_nothing(good):
     plan = await good.plan(Kind.ROLLBACK)
     op = agreed(plan, Consent(plan.hash, reason="x", waived=()), time.time())
-    taken = machine.resumed(replace(op, phase=Phase.SWITCH), Standing.NOT_STARTED, time.time())
-    runner = await begun(good, plan, machine.aborting(taken, "ann", "no", time.time()))
+    taken = resuming.resumed(replace(op, phase=Phase.SWITCH), Standing.NOT_STARTED, time.time())
+    runner = await begun(good, plan, resuming.aborting(taken, "ann", "no", time.time()))
     ended = await runner.run()
     assert (await good.selector())["color"] == "green"
     assert ended.ending is Outcome.ABORTED
