@@ -37,7 +37,7 @@ from mlconsole.engine.underway import folder_of
 
 PROVEN = (Phase.SMOKE, Phase.PARITY, Phase.ANALYSIS)
 """Gates that come on the way, and can be waived beforehand."""
-AFTER = (Phase.WATCH, Phase.KEEP, Phase.DRAIN, Phase.RETIRE, Phase.ASK)
+AFTER = (Phase.ALIAS, Phase.WATCH, Phase.KEEP, Phase.DRAIN, Phase.RETIRE, Phase.ASK)
 """What takes its time after the traffic has arrived."""
 
 

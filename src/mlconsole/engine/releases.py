@@ -17,7 +17,7 @@ from mlconsole.domain.services import Release
 from mlconsole.domain.text import visible
 from mlconsole.engine.offload import Offload, WorkerError
 from mlconsole.images import digests
-from mlconsole.registry.errors import RegistryError
+from mlconsole.registry.errors import NoSuchVersion, RegistryError
 from mlconsole.registry.reader import find
 
 SECONDS = 15.0
@@ -71,6 +71,7 @@ async def _version(
     """What the registry has of it, and what has to be told where that is nothing."""
     if not wanted:
         return None, ["no version is named: the release is told apart by its image alone"]
+    code = 5
     if not registry or not model:
         what = "no registry is configured" if not registry else "nobody says which registered model this service serves"
         why, hint = what, "set MLFLOW_TRACKING_URI" if not registry else "set model under [services] in mlconsole.toml"
@@ -79,13 +80,14 @@ async def _version(
             found = await offload.lane("mlflow").run(find, registry, model, wanted, timeout=SECONDS)
         except RegistryError as error:
             why, hint = error.message, error.hint
+            code = 2 if isinstance(error, NoSuchVersion) else code
         except (WorkerError, TimeoutError) as error:
             why, hint = f"the registry gave no answer: {visible(str(error))}", "try again"
         else:
             return _ready(found), []
     if wanted.startswith("@") or not image:
         more = "" if wanted.startswith("@") else "; or name version and image: --version N --image REF"
-        raise PlanError(f"{visible(model or 'the model', 80)} {visible(wanted, 40)}: {why}", f"{hint}{more}", 5)
+        raise PlanError(f"{visible(model or 'the model', 80)} {visible(wanted, 40)}: {why}", f"{hint}{more}", code)
     return None, [f"{why}: run and commit of {_release(None, model, wanted).label} are not known"]
 
 

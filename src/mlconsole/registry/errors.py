@@ -46,6 +46,10 @@ class RegistryError(Exception):
         return self.message
 
 
+class NoSuchVersion(RegistryError):
+    """The registry answered: there is none of that name."""
+
+
 def address(uri: str) -> str:
     """A tracking URI without user, password and query: fit to be shown."""
     return visible(redact(uri.partition("?")[0]), 120)

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from mlconsole.domain.registry import ModelVersion, RegisteredModel, Run
 from mlconsole.domain.text import visible
-from mlconsole.registry.errors import RegistryError, address, explain
+from mlconsole.registry.errors import NoSuchVersion, RegistryError, address, explain
 
 ANSWER = 5
 """Seconds that one request to a server may take; MLflow's own are 120, with 7 retries."""
@@ -77,7 +77,7 @@ def find(uri: str, name: str, wanted: str) -> ModelVersion:
         item = _wanted(client, name, wanted)
         if item is None:
             words = f"the registry has no {visible(name, 80)} {visible(wanted, 40)}"
-            raise RegistryError(words, "mlconsole shows its versions in the registry pane")
+            raise NoSuchVersion(words, "mlconsole shows its versions in the registry pane")
         model = client.get_registered_model(name)
         aliases = {visible(alias, 80): visible(str(version), 40) for alias, version in _some(model.aliases, "tags")}
         run, problem = _run(client, uri, item.run_id, time.monotonic() + BUDGET)
