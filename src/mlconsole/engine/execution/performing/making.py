@@ -100,14 +100,14 @@ async def restore(context: Context, op: Operation) -> Event:
 
     An API server that fails at it is asked again by whoever takes the operation up: it does not end before.
     """
-    # Of a machine that slept: who took the service meanwhile says how it ended.
-    await context.lock.assure()
     removed = {write.name for write in op.plan.writes if write.delete and write.resource == AUTOSCALERS}
     pins = (number for number in reversed(op.sent) if _is(op, number, Phase.PIN))
     left = await _undo(context, op, (number for number in pins if op.plan.writes[number].name not in removed))
     for write in op.inherited:
         left += await _put_back(context, op, write)
     await _unmark(context, op)
+    # Where this machine slept, who took the service meanwhile says how it ended.
+    await context.lock.assure()
     return Passed("; ".join(f"left as somebody else made it: {words}" for words in left))
 
 
