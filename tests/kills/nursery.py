@@ -64,12 +64,13 @@ class Nursery:
     def __init__(self, folder):
         self.address = str(folder / "nursery")
         command = [sys.executable, "-m", "kills.nursery", self.address]
-        self._process = subprocess.Popen(command, cwd="tests", stdout=subprocess.PIPE)
+        # It ends with its standard input: with these tests, however they end.
+        self._process = subprocess.Popen(command, cwd="tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout.readline() == b"ready\n"
         self.orders = {}
 
     def close(self):
-        self._process.terminate()
+        self._process.stdin.close()
         self._process.wait(DEADLINE)
 
     def executor(self, settings, **orders):
@@ -99,6 +100,9 @@ def _serve(address):
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)  # noqa: T201
     while True:
+        ready, _, _ = select.select([listener, 0], [], [])
+        if 0 in ready:
+            return
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
