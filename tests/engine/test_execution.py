@@ -37,6 +37,8 @@ from .conftest import SHORT, Desk, change, clusters, listening
 
 LOOKS = Settings(defaults=ServiceSettings(verify=Verify(deadline=60.0)))
 """It looks for the traffic for as long as a test takes: no model server answers here."""
+AFTER = (Phase.WATCH, Phase.KEEP, Phase.DRAIN)
+"""What comes when the traffic has arrived, or has not."""
 LEASE = "mlconsole-fraud"
 BOB = "bob@elsewhere/another"
 
@@ -273,8 +275,12 @@ async def test_everybody_sees_what_goes_on_and_nothing_of_it_is_left(desk):
     assert (await lease(desk)).free
 
 
-async def test_three_round_trips_from_the_consent_to_the_answer_to_the_change(good, monkeypatch):
-    plan = await good.plan(Kind.ROLLBACK)
+@pytest.mark.parametrize(("kind", "color"), [(Kind.ROLLBACK, ""), (Kind.SWITCH, "blue")])
+async def test_three_round_trips_from_the_consent_to_the_answer_to_the_change(good, monkeypatch, kind, color):
+    """A switch has its smoke test on the way too, for which there are no payloads here."""
+    planned = await good.planner.plan(kind, "ml", "fraud", color)
+    plan = replace(planned, route=tuple(phase for phase in planned.route if phase not in AFTER))
+    assert (Phase.SMOKE in plan.route) == (kind is Kind.SWITCH)
     requests, exchange = [], good.connection.exchange
 
     async def noted(method, path, *more, **named):
@@ -287,7 +293,7 @@ async def test_three_round_trips_from_the_consent_to_the_answer_to_the_change(go
     monkeypatch.setattr(good.connection, "exchange", noted)
     # Slow enough that what waits for another is seen to.
     good.cluster.faults.add(Failure(lambda method, path: True, delay=0.05, times=999))
-    await good.carry_out(plan, waived=(), reason="")
+    await good.carry_out(plan)
     assert rounds(requests) == 3
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from mlconsole.domain.history import Kind
 from mlconsole.domain.operation import Event, Expired, Failed, Operation, Passed
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Gate, PlanError, Verdict, needed
+from mlconsole.domain.plans import FRESH_SECONDS, Gate, PlanError, Verdict, needed
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.engine import bringup
 from mlconsole.engine.analysis import Analyst
@@ -106,8 +106,13 @@ def analyst_of(context: Context, op: Operation) -> Analyst:
 
 
 async def _target(context: Context, op: Operation) -> tuple[ModelService, Color]:
-    """The service now, and the destination in it. Raises PlanError, ClusterError."""
-    service = (await context.gateway.read(op.plan)).service
+    """The service now, and the destination in it. Raises PlanError, ClusterError.
+
+    What was read with the lock is young enough where nothing was written since.
+    """
+    seen = context.seen
+    young = seen is not None and not op.sent and context.clock() - seen.at <= FRESH_SECONDS
+    service = (seen.fresh if seen is not None and young else await context.gateway.read(op.plan)).service
     target = service.color(op.plan.to_color)
     if target is None:
         raise PlanError(f"{op.key} has no colour {op.plan.to_color} any more", "look again and plan again", 4)
