@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.engine.gateway import Consent
+from mlconsole.domain.operation import record_of
+from mlconsole.engine.consent import Consent
 from mlconsole.engine.session import Session
 
 from .conftest import BLUE, DEADLINE, GREEN, NAME, within
@@ -23,13 +24,16 @@ async def carry_out(session, kind):
     assert not plan.missing_rights
     assert not plan.stopping(), plan.gates
     steps = []
-    record = await session.execute(plan, Consent(plan.hash, reason="a test of the way there and back"), steps.append)
+    consent = Consent(plan.hash, reason="a test of the way there and back")
+    record = record_of(await session.execute(plan, consent, steps.append, to_the_end=True))
     assert record.outcome is Outcome.VERIFIED, (record.message, steps)
     return record
 
 
 async def test_the_engine_moves_the_traffic_and_moves_it_back(service, load_on, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", service.environ["XDG_STATE_HOME"])
+    # Both colours stay up here: there is nothing to wait for.
+    service.write_config('[defaults.watch]\ndrain = "200ms"\n')
     async with Session.open(service.settings()) as session:
         before = await session.detail(NAME)
         assert before.service.live == "blue"
