@@ -155,7 +155,7 @@ def on_this_machine(deployment, folder, version, namespace):
     ]
     spec["volumes"] = [{"name": name, "hostPath": {"path": outside}} for name, (outside, _) in binds.items()]
     deployment["metadata"]["namespace"] = namespace
-    deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 5
+    deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 15
     return deployment
 
 
