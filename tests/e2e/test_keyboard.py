@@ -11,7 +11,7 @@ from .conftest import BLUE, DEADLINE, GREEN, within
 
 pytestmark = pytest.mark.real_cluster
 SIZES = [(120, 40), (80, 24)]
-DONE = r"(arrived|done|verified|▌).* in a row by v{}"
+DONE = r"✔ verify|(arrived|done|verified|▌).* in a row by v{}"
 """The operation's last line, or the notice that may cover it; the notice of the one before names another version."""
 
 
