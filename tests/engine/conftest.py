@@ -142,8 +142,12 @@ async def settle(cluster, name="fraud"):
             await cluster.merge(f"{path}/status", {"status": status})
             continue
         # A real one says it itself.
-        while (found.get("status") or {}).get("observedGeneration", 0) < generation:
+        while not _told(found.get("status") or {}, generation):
             found = msgspec.json.decode(await cluster.connection.get(path))
+
+
+def _told(status, generation):
+    return status.get("observedGeneration", 0) >= generation and status.get("updatedReplicas", 0) >= 2
 
 
 @pytest.fixture
