@@ -168,7 +168,9 @@ async def test_aborted_it_is_as_it_was(service, load_on, phase):
     await within(DEADLINE, lambda: is_all_of(service, NAME))
     assert (await service.deployment(NAME))["spec"] == before
     assert await service.scaled() == [NAME]
-    # What an abort removes has traffic: how soon a node's proxy forgets such pods is the node's, so that the requests
-    # lost are counted on the embedded world (tests/engine/test_adoption.py) and not on this one.
     count = load_on.versions[BLUE]
     await within(DEADLINE, lambda: load_on.seen(BLUE, count + 40))
+    await load_on.drain()
+    if load_on.lost:
+        # None may be; on the embedded world none is (tests/engine/test_adoption.py). An open defect, kept in sight.
+        pytest.xfail(f"{len(load_on.lost)} requests lost when pods under traffic were removed: {load_on.lost[0]}")
