@@ -35,6 +35,7 @@ from mlconsole.cluster.errors import (
 )
 from mlconsole.cluster.kube import load
 from mlconsole.cluster.kubeconfig import ContextInfo, contexts
+from mlconsole.cluster.wire import encoded
 from mlconsole.domain.text import visible
 
 __all__ = ["Connection", "ContextInfo", "Identity", "Response", "Who", "contexts"]
@@ -177,7 +178,7 @@ class Connection:
         Raises ClusterError when there is no answer.
         """
         sent = await self._headers()
-        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        data = body if body is None or isinstance(body, bytes) else encoded(body)
         if data is not None:
             sent["Content-Type"] = content_type
         try:

@@ -60,6 +60,23 @@ async def test_a_switch_is_tested_against_what_was_seen(cluster):
     assert await selector_of(cluster) == {"app": "fraud", "color": "green"}
 
 
+@pytest.mark.parametrize("text", ["a && b < c > d", "two\u2028lines\u2029", 'grün 😀 \\ " \t\n'])
+async def test_what_is_tested_may_be_any_text(cluster, text):
+    """A command with `&&` in it: the server tests text, and its own JSON is not everybody's."""
+    await cluster.service("fraud", {"app": "fraud"})
+    await cluster.merge(f"{cluster.core}/services/fraud", {"metadata": {"annotations": {"note": text}}})
+    seen = msgspec.json.decode(await cluster.connection.get(f"{cluster.core}/services/fraud"))
+    assert seen["metadata"]["annotations"] == {"note": text}
+    for path, value in (("/metadata/annotations/note", text), ("/metadata/annotations", {"note": text})):
+        steps = ({"op": "test", "path": path, "value": value}, {"op": "replace", "path": path, "value": value})
+        write = Write("services", cluster.namespace, "fraud", steps)
+        await writes.patch(cluster.connection, write, expect=cluster.connection.identity)
+    other = ({"op": "test", "path": "/metadata/annotations/note", "value": text + "&"}, *steps)
+    write = Write("services", cluster.namespace, "fraud", other)
+    with pytest.raises(Invalid):
+        await writes.patch(cluster.connection, write, expect=cluster.connection.identity)
+
+
 async def test_of_two_writers_one_wins(cluster):
     await cluster.blue_green()
     connection = cluster.connection

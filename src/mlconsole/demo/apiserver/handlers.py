@@ -193,6 +193,8 @@ class Api:
             if kind.namespaced:
                 item["metadata"]["namespace"] = call.namespace
             return _json(store.create(kind.key, item, dry_run=dry_run, manager=manager, applied=True), 201)
+        if content_type == patches.JSON:
+            patches.refuse_unescaped(await request.read())
         patched = store.patch(
             kind.key,
             call.namespace,
