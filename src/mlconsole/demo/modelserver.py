@@ -7,6 +7,7 @@ logistic score); the time it takes is drawn from a lognormal and awaited, so tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -23,6 +24,11 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 2.5
 """Upper edges of the duration histogram, in seconds."""
 LINGER = 0.3
 """Seconds that a stopping server still accepts, until everybody has heard that it is going."""
+PATIENCE = 1.0
+"""Seconds that it then leaves a kept connection open for one more request, whose answer says that it was the last.
+
+A connection that is closed unasked may meet a request that is on its way: that one is lost.
+"""
 MAX_BODY = 1 << 20
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error"}
 REASONS |= {413: "Content Too Large", 503: "Service Unavailable"}
@@ -163,6 +169,8 @@ class Server:
         self._open: dict[asyncio.StreamWriter, bool] = {}
         """Connections, and whether a request is under way on each."""
         self._drained: asyncio.Event | None = None
+        self._left = asyncio.Event()
+        """Nobody is connected any more."""
         self._random = random.Random(os.getpid())
 
     async def run(self, host: str, port: int) -> int:
@@ -176,6 +184,11 @@ class Server:
             return 1
         await asyncio.sleep(LINGER)
         server.close()
+        self._left.clear()
+        if self._open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._left.wait()
         for writer, busy in list(self._open.items()):
             if not busy:
                 writer.close()
@@ -208,6 +221,8 @@ class Server:
         finally:
             del self._open[writer]
             writer.close()
+            if not self._open:
+                self._left.set()
             if self._drained and not any(self._open.values()):
                 self._drained.set()
 
