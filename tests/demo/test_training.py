@@ -121,13 +121,13 @@ def test_what_is_registered_is_what_is_served(copied, trained):
     assert max(scores) > 0.9
 
 
-def test_a_served_file_scores_as_the_registered_model(copied, trained):
+def test_a_served_file_scores_as_the_registered_model(copied, trained, monkeypatch):
     import mlflow
     import pandas as pd
 
     from mlconsole.demo.modelserver import Model
 
-    mlflow.set_tracking_uri(copied)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", copied)
     registered = mlflow.sklearn.load_model("models:/fraud-scorer@champion")
     served = Model(training.model_files(trained.with_name("away"))["fraud-scorer", "13"])
     rows = [[84.0, 13.0, 31.0, 0.4, 5.6], [140.0, 5.0, 60.0, 0.8, 9.0], [20.0, 20.0, 5.0, 0.1, 2.0]]

@@ -26,7 +26,9 @@ from .load import Load
 REAL = os.environ.get("MLCONSOLE_TEST_KUBECONFIG", "")
 DEADLINE = 90.0
 NAME = "fraud-scorer"
-BLUE, GREEN = "12", "13"
+BLUE, GREEN, NEXT = "12", "13", "14"
+"""What is live at first, what stands beside it, and what is still to come: it predicts as the first does."""
+PHASE = "mlconsole.io/phase"
 
 
 async def within(seconds, look, pause=0.1):
@@ -58,11 +60,12 @@ class Service:
 
     async def create(self):
         models = plainmodels.write(self.folder / "models")
+        self.release(NEXT)
         placed = self.placed()
         apps = f"/apis/apps/v1/namespaces/{self.namespace}/deployments"
         for color, version in placed.versions.items():
             body = manifests.deployment(placed, color, version, models)
-            await self.connection.request("POST", apps, on_this_machine(body, self.folder, version, self.namespace))
+            await self.connection.request("POST", apps, self.on_this_machine(body))
         service = manifests.service(placed)
         service["metadata"]["namespace"] = self.namespace
         service["spec"]["type"] = "NodePort"
@@ -73,6 +76,16 @@ class Service:
         host = next(item["address"] for item in nodes[0]["status"]["addresses"] if item["type"] == "InternalIP")
         self.address = (host, (await self.service())["spec"]["ports"][0]["nodePort"])
 
+    def release(self, version):
+        """A version that predicts as the first one does."""
+        models = self.folder / "models"
+        model = json.loads((models / f"{NAME}-{BLUE}.json").read_text()) | {"version": version}
+        (models / f"{NAME}-{version}.json").write_text(json.dumps(model))
+
+    def on_this_machine(self, deployment):
+        """A Deployment of the demo's, as it runs here."""
+        return on_this_machine(deployment, self.folder, self.namespace)
+
     async def ready(self):
         apps = await self.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments")
         return all(item["status"].get("readyReplicas") == item["spec"]["replicas"] for item in apps["items"])
@@ -82,12 +95,40 @@ class Service:
 
     async def kubectl_live(self):
         """The live colour, as kubectl sees it."""
-        command = ("kubectl", "--kubeconfig", REAL, "-n", self.namespace, "get", "service", NAME, "-o")
-        process = await asyncio.create_subprocess_exec(
-            *command, "jsonpath={.spec.selector.color}", stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 20)
-        return out.decode()
+        return await self.kubectl("get", "service", NAME, "-o", "jsonpath={.spec.selector.color}")
+
+    async def kubectl(self, *arguments):
+        """What kubectl prints of the service's namespace."""
+        command = ("kubectl", "--kubeconfig", REAL, "-n", self.namespace, *arguments)
+        code, out, err = await ended(command, os.environ, 30)
+        assert code == 0, err
+        return out
+
+    async def deployment(self, color):
+        """The Deployment of a colour, as kubectl sees it; None where there is none."""
+        out = await self.kubectl("get", "deployment", f"{NAME}-{color}", "-o", "json", "--ignore-not-found")
+        return json.loads(out) if out else None
+
+    async def pods(self, color):
+        """The pods of a colour that are not ending, as kubectl sees them."""
+        found = json.loads(await self.kubectl("get", "pods", "-l", f"app={NAME},color={color}", "-o", "json"))
+        return [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+    async def phase(self):
+        """The phase of the operation under way, as kubectl finds it on the Lease."""
+        out = await self.kubectl("get", "lease", f"mlconsole-{NAME}", "-o", "json", "--ignore-not-found")
+        return json.loads(out)["metadata"].get("annotations", {}).get(PHASE) if out else None
+
+    async def shell(self, *arguments):
+        """Run the command line: its exit code, and what it printed."""
+        environ = {**os.environ, **self.environ}
+        return await ended((sys.executable, "-m", "mlconsole", *arguments), environ, 2 * DEADLINE)
+
+    async def said(self, *arguments):
+        """What a command that was answered beforehand says as JSON, with its exit code."""
+        code, out, err = await self.shell(*arguments, "--output", "json")
+        assert out, err
+        return json.loads(out) | {"exit_code": code}
 
     async def proven(self):
         """Wait until the live release has lived out its watch window: then even the first switch has a way back."""
@@ -114,9 +155,10 @@ class Service:
         found = await self.get(f"/api/v1/namespaces/{self.namespace}/events")
         return [item["reason"] for item in found["items"] if item["source"].get("component") == "mlconsole"]
 
-    def write_config(self, text=""):
+    def write_config(self, text="", window="1s"):
         """A release is good after a second here: a test is no place to wait for five minutes."""
-        self.config.write_text(f'[cluster]\nnamespace = "{self.namespace}"\n\n[defaults]\nwatch_window = "1s"\n{text}')
+        head = f'[cluster]\nnamespace = "{self.namespace}"\n\n[defaults]\nwatch_window = "{window}"\n'
+        self.config.write_text(head + text)
 
     def settings(self):
         options = {"config": str(self.config), "kubeconfig": REAL, "namespace": self.namespace}
@@ -124,8 +166,11 @@ class Service:
 
     @property
     def environ(self):
-        """The environment of a console on this service alone."""
+        """The environment of a console on this service alone: empty is as not set."""
         return {
+            "MLFLOW_TRACKING_URI": "",
+            "PROMETHEUS_URL": "",
+            "DOCKER_HOST": "",
             "KUBECONFIG": REAL,
             "MLCONSOLE_CONFIG": str(self.config),
             "HOME": str(self.folder),
@@ -135,7 +180,25 @@ class Service:
         }
 
 
-def on_this_machine(deployment, folder, version, namespace):
+async def ended(command, environ, seconds):
+    """How a command ended: its exit code, and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise
+    return process.returncode, out.decode(), err.decode()
+
+
+def on_this_machine(deployment, folder, namespace):
     """The demo's Deployment, its container this machine's Python in an image that brings none."""
     base, package = Path(os.path.realpath(sys.base_prefix)), Path(mlconsole.__file__).parent
     python = Path(os.path.realpath(sys.executable))
@@ -147,7 +210,12 @@ def on_this_machine(deployment, folder, version, namespace):
     container = spec["containers"][0]
     container["image"], container["imagePullPolicy"] = "k8sb.local/busybox:1", "Never"
     container["command"] = [str(python), "-m", "mlconsole.demo.modelserver"]
-    more = {"MODEL_PATH": f"/models/{NAME}-{version}.json", "HOST": "0.0.0.0", "PORT": str(manifests.CONTAINER_PORT)}
+    # Whatever version a release says it is: the kubelet puts it in.
+    more = {
+        "MODEL_PATH": f"/models/{NAME}-$(MODEL_VERSION).json",
+        "HOST": "0.0.0.0",
+        "PORT": str(manifests.CONTAINER_PORT),
+    }
     more |= {"PYTHONPATH": "/opt/lib", "PYTHONDONTWRITEBYTECODE": "1"}
     container["env"] += [{"name": name, "value": value} for name, value in more.items()]
     container["volumeMounts"] = [

@@ -53,20 +53,10 @@ QUICK = {
     "mlconsole.engine.execution.performing.waiting:TICK": 0.05,
 }
 """Pauses between two looks: shorter than a person needs."""
-TABLES: dict[str, dict] = {}
-"""What was tried and what came of it, by the table's heading; printed at the end."""
-
-
-def pytest_terminal_summary(terminalreporter):
-    for heading, rows in TABLES.items():
-        terminalreporter.section(heading)
-        lines = [(*row, str(count)) for row, count in sorted(rows.items())]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            terminalreporter.write_line("  ".join(cells).rstrip())
-        how = "every point" if EVERY else "a sample; MLCONSOLE_TEST_KILLS=all tries every point"
-        terminalreporter.write_line(f"{sum(rows.values())} in all ({how})")
+KILLED = "operation x killed x at x taken up -> outcome, times"
+FAULTY = "operation x step x fault -> outcome, times"
+RACED = "races: two operations + a hand -> what came of the two, times"
+"""Headings of what was tried and what came of it."""
 
 
 @pytest.fixture(scope="package")

@@ -10,7 +10,7 @@ from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.services import Shape
 
 from . import conftest
-from .conftest import EVERY, TABLES, Stage, ended, staged
+from .conftest import EVERY, KILLED, Stage, ended, staged
 from .test_kills import short
 
 NAME, COPY = "eta", "eta-blue"
@@ -72,20 +72,18 @@ async def plain(world, tmp_path, nursery, monkeypatch):
 
 
 @pytest.mark.parametrize(("kind", "how"), CASES)
-async def test_an_adoption_killed_at_its_writes_is_whole_or_as_it_was(plain, kind, how):
-    table = TABLES.setdefault("operation x killed x at x taken up -> outcome, times", {})
-    lost, tried = plain.lost(), 0
+async def test_an_adoption_killed_at_its_writes_is_whole_or_as_it_was(plain, tried, kind, how):
+    lost, count = plain.lost(), 0
     points = ((number, when) for number in itertools.count(1) for when in ("before", "after"))
     first = 0 if EVERY or kind is Kind.ADOPT else STRIDE // 2
     for number, when in itertools.islice(points, first, None, 1 if EVERY else STRIDE):
-        way = WAYS[tried % len(WAYS)] if how == "in turn" else how
+        way = WAYS[count % len(WAYS)] if how == "in turn" else how
         died, write, end = await killed(plain, kind, number, when, way)
-        tried += 1
+        count += 1
         if not died:
             break
-        row = (str(kind), when, write, way, str(end.ending) if end else "as it was")
-        table[row] = table.get(row, 0) + 1
-    assert tried > (10 if EVERY else 3), "an operation has more writes than that"
+        tried(KILLED, str(kind), when, write, way, str(end.ending) if end else "as it was")
+    assert count > (10 if EVERY else 3), "an operation has more writes than that"
     assert plain.lost() == lost, "no request was lost"
 
 

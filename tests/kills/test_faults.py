@@ -10,7 +10,7 @@ from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import Verb
 from mlconsole.domain.phases import Phase
 
-from .conftest import DEADLINE, EVERY, NAME, QUICK, TABLES, ended, staged
+from .conftest import DEADLINE, EVERY, FAULTY, NAME, QUICK, ended, staged
 from .faultproxy import CUTS, REFUSALS, FaultProxy
 from .test_kills import DEEDS, arrived
 
@@ -33,7 +33,6 @@ IMPATIENT = QUICK | {
 FAULTS = (*REFUSALS, *CUTS[:-1])
 STRIDE = 23
 """Of the pairs of a step and a fault, one in so many is tried where not all are."""
-TABLE = "operation x step x fault -> outcome, times"
 TOGETHER = {"deployments", "replicasets", "pods", "endpointslices", "endpoints", "horizontalpodautoscalers"}
 """What is read at one time with the Service: one for all."""
 TRIED = {
@@ -84,7 +83,7 @@ def sensible(fault, step):
 
 
 @pytest.mark.parametrize("name", TRIED)
-async def test_every_fault_at_every_step(proxied, name):
+async def test_every_fault_at_every_step(proxied, tried, name):
     stage, proxy = proxied
     lost, wrong = stage.lost(), []
     wanted = TRIED[name]
@@ -98,8 +97,7 @@ async def test_every_fault_at_every_step(proxied, name):
             outcome = "WRONG"
             wrong.append(f"{name}: {fault} at {step}\n{error}")
         if outcome:
-            table = TABLES.setdefault(TABLE, {})
-            table[name, step, fault, outcome] = table.get((name, step, fault, outcome), 0) + 1
+            tried(FAULTY, name, step, fault, outcome)
     assert not wrong, "\n\n".join(wrong)
     assert stage.lost() == lost, "no request was lost"
 
@@ -139,7 +137,7 @@ async def at_rest(stage, proxy, plan, executor):
 
 
 @pytest.mark.parametrize("how", ["resume", "abort"])
-async def test_a_machine_sleeps_while_a_console_elsewhere_takes_the_service(proxied, how, monkeypatch):
+async def test_a_machine_sleeps_while_a_console_elsewhere_takes_the_service(proxied, tried, how, monkeypatch):
     stage, proxy = proxied
     lost = stage.lost()
     steps = [step for step in await steps_of(stage, proxy, "switch") if " GET " not in step and "/proxy" not in step]
@@ -169,9 +167,8 @@ async def test_a_machine_sleeps_while_a_console_elsewhere_takes_the_service(prox
         if taken:
             assert own.ending in (Outcome.OVERTAKEN, Outcome.FAILED, later.ending), where
             assert record["outcome"] == later.ending, where
-        table = TABLES.setdefault(TABLE, {})
         outcome = f"{own.ending}, elsewhere {how}: {later.ending if later else taken or 'nothing to take up'}"
-        table["switch", step, "suspended", outcome] = table.get(("switch", step, "suspended", outcome), 0) + 1
+        tried(FAULTY, "switch", step, "suspended", outcome)
     assert stage.lost() == lost, "no request was lost"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mlconsole.domain.history import Kind, Outcome
 
-from .conftest import EVERY, TABLES
+from .conftest import EVERY, KILLED
 
 ALLOWED = {
     "resume": {Outcome.VERIFIED},
@@ -29,21 +29,19 @@ CASES = [(name, how) for name in DEEDS for how in WAYS] if EVERY else [(name, "i
 
 
 @pytest.mark.parametrize(("name", "how"), CASES)
-async def test_killed_at_every_write(stage, name, how):
-    table = TABLES.setdefault("operation x killed x at x taken up -> outcome, times", {})
-    lost, died, tried = stage.lost(), True, 0
+async def test_killed_at_every_write(stage, tried, name, how):
+    lost, died, count = stage.lost(), True, 0
     points = ((number, when) for number in itertools.count(1) for when in ("before", "after"))
     first = 0 if EVERY else list(DEEDS).index(name) % STRIDE
     for number, when in itertools.islice(points, first, None, 1 if EVERY else STRIDE):
-        way = WAYS[tried % len(WAYS)] if how == "in turn" else how
+        way = WAYS[count % len(WAYS)] if how == "in turn" else how
         died, write, ended = await killed(stage, name, number, when, way)
-        tried += 1
+        count += 1
         if died:
-            row = (name, when, write, way, str(ended.ending) if ended else "as it was")
-            table[row] = table.get(row, 0) + 1
+            tried(KILLED, name, when, write, way, str(ended.ending) if ended else "as it was")
         elif when == "after" or not EVERY:
             break
-    assert tried > (10 if EVERY else 2), "an operation has more writes than that"
+    assert count > (10 if EVERY else 2), "an operation has more writes than that"
     assert stage.lost() == lost, "no request was lost"
 
 

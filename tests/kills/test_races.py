@@ -29,14 +29,13 @@ from mlconsole.engine.fence import OPERATION
 from mlconsole.engine.planner import NO_WISH, Planner, Wish
 from mlconsole.engine.planning.draft import FENCE
 
-from .conftest import CONFIG, EVERY, NAME, SERVICE, TABLES
+from .conftest import CONFIG, EVERY, NAME, RACED, SERVICE
 
 ROUNDS = 60 if EVERY else 8
 HAND = "test/kubectl"
 """The annotation that a hand leaves with each of its changes."""
 KINDS = (Kind.SWITCH, Kind.SWITCH, Kind.ROLLBACK, Kind.ROLLBACK, Kind.SCALE, Kind.RESTART)
 NEVER_WAIVED = {"lock", "unfinished"}
-TABLE = "races: two operations + a hand -> what came of the two, times"
 
 
 class Console:
@@ -147,8 +146,7 @@ async def arena(tmp_path, monkeypatch):
     await world.stop()
 
 
-async def test_two_consoles_and_a_kubectl_on_one_service(arena):
-    table = TABLES.setdefault(TABLE, {})
+async def test_two_consoles_and_a_kubectl_on_one_service(arena, tried):
     lost = arena.lost()
     for number in range(ROUNDS):
         drawn = random.Random(number)
@@ -165,8 +163,8 @@ async def test_two_consoles_and_a_kubectl_on_one_service(arena):
         one_at_a_time(seen)
         nothing_forgotten(seen)
         await on_record(arena, [operation for operation, _ in done if operation is not None])
-        row = (" + ".join(sorted(kinds)), hand, " + ".join(sorted(words.split(":")[0] for _, words in done)))
-        table[row] = table.get(row, 0) + 1
+        came = " + ".join(sorted(words.split(":")[0] for _, words in done))
+        tried(RACED, " + ".join(sorted(kinds)), hand, came)
     assert arena.lost() == lost, "no request was lost"
 
 

@@ -22,15 +22,12 @@ HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold] \u202e" + "A" * 99_000
 MODEL = "scorer"
 
 
-def _train(folder):
+def _train(folder, uri):
     """v1: whole; v2: its run deleted, still in a stage; v3: hostile, and never linked to a run."""
-    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_LOGGING_LEVEL="ERROR")
     import mlflow
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
 
-    uri = f"sqlite:///{folder}/mlflow.db"
-    mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient(uri, uri)
     experiment = client.create_experiment("fraud", artifact_location=str(folder / "artifacts"))
     rows = pd.DataFrame({"amount": [1.0, 2.0, 3.0, 4.0], "hour": [1.0, 2.0, 3.0, 5.0]})
@@ -56,7 +53,6 @@ def _train(folder):
     client.create_registered_model("empty", description="\x1b[1mnothing yet")
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:  # MLflow checks keys
         database.execute("UPDATE model_version_tags SET key = ? WHERE key = 'dirty'", ("\x1b[2Jkey",))
-    return uri
 
 
 def _datasets(mlflow, folder, rows):
@@ -69,10 +65,24 @@ def _datasets(mlflow, folder, rows):
     mlflow.log_text('{"features": [7.0, 7.0]}\n\n{"features": [8.0, 8.0]}\n', "data/rows.jsonl")
 
 
+@contextlib.contextmanager
+def training(folder):
+    """A tracking URI in a folder, and MLflow turned to it: by its variable, and only while it trains."""
+    uri = f"sqlite:///{folder}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("MLFLOW_LOGGING_LEVEL", "ERROR")
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield uri
+
+
 @pytest.fixture(scope="session")
 def sqlite_uri(tmp_path_factory):
     """The tracking URI of a registry with a few versions."""
-    return _train(tmp_path_factory.mktemp("registry"))
+    folder = tmp_path_factory.mktemp("registry")
+    with training(folder) as uri:
+        _train(folder, uri)
+    return uri
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The input example of a version, read from a real registry: as a database, and through its server."""
 
 import json
-import os
 
 import pytest
 
@@ -14,7 +13,7 @@ from mlconsole.registry import examples
 from mlconsole.registry.errors import RegistryError
 from mlconsole.registry.examples import example_file, read_example
 
-from .conftest import MODEL
+from .conftest import MODEL, training
 
 ROWS = ({"features": [1.0, 1.0]}, {"features": [2.0, 2.0]}, {"features": [3.0, 3.0]}, {"features": [4.0, 5.0]})
 
@@ -62,13 +61,16 @@ def test_the_file_of_the_example_lies_beside_its_mlmodel(text, file):
 @pytest.fixture(scope="module")
 def odd_uri(tmp_path_factory):
     """A registry with models that were logged without pandas: a list of records, an array, none, and a broken one."""
-    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_LOGGING_LEVEL="ERROR")
+    folder = tmp_path_factory.mktemp("odd")
+    with training(folder) as uri:
+        _log(folder, uri)
+    return uri
+
+
+def _log(folder, uri):
     import mlflow
     import numpy as np
 
-    folder = tmp_path_factory.mktemp("odd")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient(uri, uri)
     experiment = client.create_experiment("odd", artifact_location=str(folder / "artifacts"))
     given = [[{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], np.array([[1.5, 2.5], [3.5, 4.5]]), {"features": [9]}, None]
@@ -81,7 +83,6 @@ def odd_uri(tmp_path_factory):
                 pip_requirements=["mlflow"],
                 registered_model_name="odd",
             )
-    return uri
 
 
 def _first(model_input):

@@ -1,0 +1,133 @@
+"""What holds for every test: it leaves the environment as it found it; and what it tried is told at the end.
+
+The tests run in several processes (pytest-xdist): what they tried reaches the one that prints in their reports.
+"""
+
+import collections
+import os
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+BEFORE = pytest.StashKey[dict]()
+TRIED = "tried"
+ONCE = (
+    "MLFLOW_HTTP_REQUEST_TIMEOUT",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+    "MLFLOW_ALLOW_FILE_STORE",
+    "MLFLOW_DISABLE_TELEMETRY",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
+    "MLFLOW_LOGGING_LEVEL",
+)
+"""What `registry.reader` sets, once in each process that reads, before it imports MLflow."""
+
+
+# ---- several at a time
+
+LONGEST = ("tests/kills/", "tests/engine/", "tests/e2e/", "tests/commands/", "tests/ui/", "tests/registry/")
+"""What is begun first: what takes a second comes last, and fills what time there is."""
+EACH = ("tests/kills/", "tests/engine/")
+"""Where every test is on its own."""
+TOGETHER = ("tests/registry/", "tests/e2e/")
+"""Where all share what is dear (a trained registry and its server), or a cluster."""
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Most of these tests wait for processes and clocks: twice as many at a time as there are processors."""
+    named = config.option.file_or_dir
+    if named and all(".py" in name for name in named):
+        return 0  # whoever names a file or a test wants it in this process
+    return 2 * len(os.sched_getaffinity(0))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Tests that share what is dear to make run in one process, one after the other."""
+    return Sharing(config, log)
+
+
+class Sharing(LoadScopeScheduling):
+    """Hands out files of tests, but for `EACH` and `TOGETHER`."""
+
+    def _split_scope(self, nodeid):
+        if nodeid.startswith(EACH):
+            return nodeid
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+    def schedule(self):
+        self.config.option.loadscopereorder = False
+        super().schedule()
+
+
+def pytest_collection_modifyitems(items):
+    """Order them by `LONGEST`."""
+    rank = {folder: number for number, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get("/".join(item.nodeid.split("/")[:2]) + "/", len(rank)))
+
+
+# ---- the environment
+
+
+def environment():
+    """The environment, but for what pytest and the registry's reader keep there."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTEST_CURRENT_TEST", *ONCE)}
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before any fixture of the test, of whatever scope."""
+    item.stash[BEFORE] = environment()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item):
+    """After its last fixture: what it left in the environment would be in that of any console of a later test."""
+    ended = yield
+    before, after = item.stash[BEFORE], environment()
+    left = sorted(name for name in before | after if before.get(name) != after.get(name))
+    for name in left:
+        os.environ.pop(name, None)
+    os.environ.update({name: before[name] for name in left if name in before})
+    if left:
+        pytest.fail(f"it left the environment changed: {', '.join(left)}", pytrace=False)
+    return ended
+
+
+# ---- what was tried, and what came of it
+
+
+@pytest.fixture
+def tried(record_property):
+    """`tried(heading, *cells)`: one more of these, in the table with that heading, that is printed at the end."""
+    return lambda *cells: record_property(TRIED, cells)
+
+
+class Tables:
+    """What was tried and what came of it, in every process, by the tables' headings."""
+
+    def __init__(self):
+        self.found = collections.defaultdict(collections.Counter)
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call":
+            for name, cells in report.user_properties:
+                if name == TRIED:
+                    self.found[cells[0]][tuple(cells[1:])] += 1
+
+    def pytest_terminal_summary(self, terminalreporter):
+        for heading, rows in sorted(self.found.items()):
+            terminalreporter.section(heading)
+            lines = [(*row, str(count)) for row, count in sorted(rows.items())]
+            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+            for line in lines:
+                cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+                terminalreporter.write_line("  ".join(cells).rstrip())
+            every = os.environ.get("MLCONSOLE_TEST_KILLS") == "all"
+            how = "every point" if every else "a sample; MLCONSOLE_TEST_KILLS=all tries every point"
+            terminalreporter.write_line(f"{rows.total()} in all ({how})")
+
+
+def pytest_configure(config):
+    """Only where it is printed: not in pytest-xdist's workers."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Tables())
