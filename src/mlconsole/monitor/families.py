@@ -100,7 +100,7 @@ ALL = (
 
 def edge_text(edge: float) -> str:
     """The edge as the label `le` of a bucket has it, so that both are found by the same text."""
-    return str(floatToGoString(edge))
+    return str(floatToGoString(edge))  # type: ignore[no-untyped-call]
 
 
 def counted(who: Who, tally: Tally, accuracy: float | None, waiting: int) -> Iterator[Series]:

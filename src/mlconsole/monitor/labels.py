@@ -77,17 +77,17 @@ class Labels:
             self._waiting.move_to_end(name)
             self._forget(tally)
 
-    def came(self, name: Hashable, actual: Any, tally: Tally) -> None:
-        """The label of a prediction that was kept."""
+    def came(self, name: Hashable, tally: Tally) -> Any:
+        """The prediction that a label came for, and how long it waited is counted; None for one that is not known."""
         with self._lock:
             self._forget(tally)
             found = self._waiting.pop(name, None)
             now = self._clock()
         if found is None:
             tally.labels[UNMATCHED] += 1
-            return
-        self.judge(found[0], actual, tally)
+            return None
         tally.delay.add(max(0.0, now - found[1]))
+        return found[0]
 
     def judge(self, prediction: Any, actual: Any, tally: Tally) -> None:
         """Count whether a prediction was right. Raises BadLabel, and what the judge raises."""

@@ -160,10 +160,11 @@ class ModelMonitor:
         """
         try:
             tally = self.figures.tallies.mine()
-            if prediction is None:
-                self.figures.labels.came(id, actual, tally)
-            else:
-                self._judge(prediction, actual, tally)
+            if prediction is None and actual is not None:
+                prediction = self.figures.labels.came(id, tally)
+                if prediction is None:
+                    return
+            self._judge(prediction, actual, tally)
         except Exception as error:
             self.figures.failed("log_label", error)
 
