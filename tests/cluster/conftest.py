@@ -16,7 +16,7 @@ from mlconsole.demo.apiserver.faults import Faults
 from mlconsole.demo.apiserver.server import serve
 from mlconsole.demo.apiserver.store import Store
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 REAL = os.environ.get("MLCONSOLE_TEST_KUBECONFIG", "")
 NOW = "2026-01-01T00:00:00Z"
 APPS = "/apis/apps/v1"

@@ -164,7 +164,7 @@ async def test_a_plugin_that_hangs_is_ended(tmp_path):
     pid = tmp_path / "pid"
     spec = plugin(tmp_path, f"open({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")["exec"]
     with pytest.raises(ConfigInvalid, match="no answer within"):
-        await exec_plugin.run(spec, tmp_path, seconds=1.0)
+        await exec_plugin.run(spec, tmp_path, seconds=3.0)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
 

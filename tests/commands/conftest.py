@@ -25,7 +25,7 @@ from mlconsole.engine.execution.folder import Folder
 embedded = clusters.embedded
 world, environ = worlds.world, worlds.environ
 SOURCES = ("KUBECONFIG", "MLFLOW_TRACKING_URI", "PROMETHEUS_URL", "DOCKER_HOST")
-DEADLINE = 60.0
+DEADLINE = 120.0
 ALONE = '[defaults.smoke]\nenabled = false\n[defaults.verify]\ndeadline = "1s"\n'
 """An API server alone: no model server answers, and what cannot be seen to arrive is unverified soon."""
 VARIABLES = (*SOURCES, "MLCONSOLE_CONFIG", "XDG_RUNTIME_DIR")

@@ -15,7 +15,7 @@ from mlconsole.domain.services import Color, ModelService, Shape
 NAMES = ("blue", "green")
 
 
-async def until(true, seconds=10.0):
+async def until(true, seconds=60.0):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "not within the deadline"

@@ -17,7 +17,7 @@ async def kubectl(world, *arguments, editor="true"):
     pipe = asyncio.subprocess.PIPE
     environ = {**os.environ, "KUBE_EDITOR": editor}
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environ)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, err.decode()
     return out.decode()
 
@@ -29,7 +29,7 @@ async def test_kubectl_lists_describes_scales_edits_and_reads_logs():
         assert "fraud-scorer-green" in await kubectl(world, "get", "deployments")
         assert "Started container" in await kubectl(world, "describe", "pod", "-l", "app=eta")
         await kubectl(world, "scale", "deployment", "eta", "--replicas=2")
-        await kubectl(world, "rollout", "status", "deployment/eta", "--timeout=15s")
+        await kubectl(world, "rollout", "status", "deployment/eta", "--timeout=50s")
         editor = "sed -i 's/^  replicas: 1$/  replicas: 2/'"
         await kubectl(world, "edit", "deployment", "ranker-green", editor=editor)
         edited = json.loads(await kubectl(world, "get", "deployment", "ranker-green", "-o", "json"))

@@ -11,7 +11,7 @@ import pytest
 from mlconsole.demo import plainmodels
 
 NAME, VERSION = "eta", "5"
-DEADLINE = 20.0
+DEADLINE = 60.0
 ASK = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

@@ -13,7 +13,7 @@ import pytest
 from mlconsole.demo.apiserver.patches import MERGE
 from mlconsole.demo.world import Options, World
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 async def until(true, seconds=DEADLINE):

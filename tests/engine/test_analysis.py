@@ -172,10 +172,10 @@ async def test_the_watch_window_is_measured_to_its_end(place):
         service.idle_color,
         [quick("fine", "rate > 0", count=1)],
         began,
-        began + 3,
+        began + 5,
         on_change=lambda gates: seen.append(gates[0].verdict),
     )
-    assert time.time() >= began + 3
+    assert time.time() >= began + 5
     assert gate.verdict is Verdict.PASS
     assert len(seen) >= 3
     assert seen[0] is Verdict.UNKNOWN
@@ -225,7 +225,7 @@ async def test_it_can_be_cancelled_at_any_time(place):
             on_change=lambda _: looked.set(),
         )
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await looked.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -163,7 +163,7 @@ async def plain(cluster, tmp_path, unanswered):
 
 async def observed(cluster, path, revision):
     """Until the Deployment's controller has made its ReplicaSet."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = msgspec.json.decode(await cluster.connection.get(path))
             seen = (found.get("status") or {}).get("observedGeneration", 0) >= found["metadata"]["generation"]

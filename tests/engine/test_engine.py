@@ -22,7 +22,7 @@ from mlconsole.engine.rights import needed
 
 from .conftest import SHORT, change, clusters
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Ui:

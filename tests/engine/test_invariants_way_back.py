@@ -48,7 +48,7 @@ async def test_i12_a_rollback_needs_the_service_and_its_pods_and_nothing_else(go
     for matches in NEEDLESS.values():
         good.cluster.faults.add(Failure(matches, times=999, **fault))
     # Far less than any of the silent ones would take.
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         plan = await good.plan(Kind.ROLLBACK, to_color="blue")
         assert any("the history could not be read" in words for words in plan.warnings)
         record = await good.carry_out(plan, waived=())

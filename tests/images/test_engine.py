@@ -96,7 +96,7 @@ async def test_the_feed_follows_the_engine(engine, tmp_path):
     assert feed.state.condition is Condition.STARTING
     feed.start()
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await changed.wait()
             assert feed.state.condition is Condition.DOWN
             assert feed.state.hint

@@ -29,7 +29,7 @@ NAME = "fraud-scorer"
 SERVICE = f"/api/v1/namespaces/ml/services/{NAME}"
 HISTORY = f"/api/v1/namespaces/ml/configmaps/mlconsole-history-{NAME}"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-{NAME}"
-DEADLINE = 60.0
+DEADLINE = 120.0
 EVERY = os.environ.get("MLCONSOLE_TEST_KILLS") == "all"
 """Whether every point is tried, rather than a few of them."""
 VERSIONS = ("11", "12", "13")

@@ -19,7 +19,7 @@ import msgspec
 
 from mlconsole.engine.execution import process
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 
 class Child:

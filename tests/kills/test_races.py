@@ -116,7 +116,7 @@ class Arena:
             counts = {status.get(name, 0) for name in ("replicas", "readyReplicas", "updatedReplicas")}
             return counts == {spec["replicas"]} and status["observedGeneration"] == item["metadata"]["generation"]
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not all(map(settled, self.world.store.list("deployments", "ml")[0])):
                 await asyncio.sleep(0.05)
 
@@ -256,7 +256,7 @@ async def test_a_rollback_takes_the_service_from_what_goes_forward(arena):
     plan = await one.plan(Kind.SWITCH)
     one.settings = load_with(one.settings, watch_window=60.0)
     going = asyncio.create_task(one.execute(plan))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (one.runner and one.runner.operation.phase is Phase.WATCH):
             await asyncio.sleep(0.02)
     since = arena.world.store.version
@@ -265,7 +265,7 @@ async def test_a_rollback_takes_the_service_from_what_goes_forward(arena):
     ended = await other.execute(back)
     assert record_of(ended).outcome is Outcome.VERIFIED
     assert arena.live == home
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         overtaken = await going
     assert overtaken.ending is Outcome.OVERTAKEN
     one_at_a_time(changes(arena.world.store, since))
@@ -301,13 +301,13 @@ async def test_a_write_that_is_late_fails_at_the_server_although_nothing_else_th
     monkeypatch.setattr(gateway.writes, "send", held_up)
     monkeypatch.setattr(gateway, "WRITE_SECONDS", 60.0)
     going = asyncio.create_task(one.execute(plan))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await late.wait()
     since = arena.world.store.version
     taken = await other.execute(await other.plan(Kind.SCALE), break_glass=True)
     assert taken.ending is Outcome.VERIFIED
     go.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         refused = await going
     assert isinstance(answers[0], ClusterError)
     assert len(answers) == 1

@@ -21,7 +21,7 @@ from mlconsole.demo import plainmodels
 from mlconsole.domain.services import Color, ModelService, PodState, Port, Release, Shape
 from mlconsole.metrics.feed import MetricsFeed
 
-DEADLINE = 40.0
+DEADLINE = 90.0
 REAL = pytest.mark.skipif(shutil.which("prometheus") is None, reason="no prometheus binary on PATH")
 FEATURES = plainmodels.FEATURES["churn"]
 

@@ -207,10 +207,10 @@ async def test_a_real_prometheus_gives_the_figures_of_the_candidate_and_of_the_l
     try:
         mine, its = await known(source, lambda: window, wanted)
         assert mine.n >= 20
-        assert 0.1 < mine.values["error_share"] < 0.6
+        assert 0.05 < mine.values["error_share"] < 0.8
         assert its.values["error_share"] == 0
-        assert 0 < mine.values["p95"] < 1
-        assert mine.age < 5
+        assert 0 < mine.values["p95"] < 10
+        assert mine.age < 20
         for query in mine.query.split(" | "):
             rows = await prometheus.query(query)
             assert [labels["version"] for labels, _ in rows] == ["8"]

@@ -17,7 +17,7 @@ from mlconsole.config import Registry
 from mlconsole.engine.offload import Offload
 from mlconsole.registry.feed import RegistryFeed
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]x[/bold] \u202e" + "A" * 99_000
 MODEL = "scorer"
 

@@ -165,7 +165,7 @@ def answering():
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 if status is None:
-                    done.wait(20)
+                    done.wait(60)
                     return
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

@@ -13,7 +13,7 @@ from mlconsole.cluster.connection import Connection
 from mlconsole.engine.spawn import spawn
 from mlconsole.ui.app import Console
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @pytest.fixture(scope="session")

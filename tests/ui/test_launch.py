@@ -38,7 +38,7 @@ def terminal(tmp_path):
         except OSError:
             pass  # what a pseudo-terminal says when nobody has its other end any more
         os.close(ours)
-        return process.wait(20), written.decode(errors="replace")
+        return process.wait(60), written.decode(errors="replace")
 
     return run
 
@@ -68,7 +68,7 @@ def test_without_a_terminal_it_says_what_works_without_one(tmp_path):
         text=True,
         stdin=subprocess.DEVNULL,
         env=environ,
-        timeout=20,
+        timeout=60,
     )
     assert done.returncode == 2
     assert "mlconsole status" in done.stderr
@@ -79,10 +79,10 @@ def test_a_terminal_that_is_said_to_be_dumb_is_painted_as_any_other(tmp_path, te
     folders = {"XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "none")}
     program = Program([sys.executable, "-m", "mlconsole"], 70, 20, TERM=term, **folders)
     try:
-        program.wait_for("no cluster is configured", 20)
+        program.wait_for("no cluster is configured", 60)
         assert "1 Fleet" in program.text
         program.press("q")
-        assert program.wait(20) == 0
+        assert program.wait(60) == 0
     finally:
         program.close()
 
@@ -102,6 +102,6 @@ def test_a_terminal_that_goes_without_a_signal_ends_the_console(tmp_path):
         written += os.read(ours, 65536)
     os.close(ours)
     try:
-        assert process.wait(20) != 0
+        assert process.wait(60) != 0
     finally:
         process.kill()

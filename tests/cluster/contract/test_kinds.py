@@ -53,7 +53,7 @@ async def names(cluster, path):
     return sorted(item["metadata"]["name"] for item in items if not item["metadata"].get("deletionTimestamp"))
 
 
-async def eventually(true, seconds=20.0):
+async def eventually(true, seconds=60.0):
     end = time.monotonic() + seconds
     while not (found := await true()):
         assert time.monotonic() < end, "not within the deadline"
