@@ -39,18 +39,55 @@ PLAIN = {
 
 def test_the_copy_runs_the_very_same_pods_under_a_colour():
     before = copy.deepcopy(PLAIN)
-    made = adopting.copied(PLAIN, ASKED, "eta-blue")
+    made = adopting.copied(PLAIN, ASKED, "eta-blue", "eta-api", {"app": "eta"})
     assert before == PLAIN, "what was read is not touched"
     assert made["spec"]["template"]["spec"] == PLAIN["spec"]["template"]["spec"]
     assert made["spec"]["template"]["metadata"] == {
-        "labels": {"app": "eta", "app.kubernetes.io/version": "5", KEY: "blue"},
+        "labels": {"app": "eta", "app.kubernetes.io/version": "5", KEY: "blue", adopting.SERVICE_LABEL: "eta-api"},
         "annotations": {"a": "b"},
     }
-    assert made["spec"]["selector"] == {"matchLabels": {"app": "eta", KEY: "blue"}}
+    assert made["spec"]["selector"] == {"matchLabels": {adopting.SERVICE_LABEL: "eta-api", KEY: "blue"}}
     assert (made["spec"]["replicas"], made["spec"]["minReadySeconds"]) == (3, 5)
     assert set(made["metadata"]) == {"name", "namespace", "labels", "annotations"}
     assert set(made["metadata"]["annotations"]) == {"note", "kubernetes.io/change-cause"}
     assert made["metadata"]["labels"]["team"] == "a"
+
+
+NAMES = st.sampled_from(["app", "team", "tier", adopting.SERVICE_LABEL])
+PAIRS = st.dictionaries(NAMES, st.sampled_from("ab"), max_size=4)
+
+
+@given(PAIRS, st.sets(NAMES, min_size=1), st.sets(NAMES))
+def test_a_pod_out_of_the_service_is_its_deployments_still(labels, selected, expressed):
+    base = {name: labels.get(name, "a") for name in selected}
+    labels = {**labels, **base}
+    own = {name: labels[name] for name in labels if name not in expressed}
+    expressions = [{"key": name, "operator": "Exists"} for name in sorted(expressed)]
+    spec = {
+        "selector": {"matchLabels": own, "matchExpressions": expressions},
+        "template": {"metadata": {"labels": {**labels, **dict.fromkeys(expressed - labels.keys(), "a")}}},
+    }
+    made = adopting.copied({"metadata": {"name": "eta"}, "spec": spec}, ASKED, "eta-blue", "api", base)
+    pod = made["spec"]["template"]["metadata"]["labels"]
+    assert base.items() <= pod.items(), "it serves"
+    assert adopting.selects(made["spec"]["selector"], pod), "its Deployment knows it"
+    label = adopting.way_out(made["spec"]["selector"], base)
+    if set(base) == {adopting.SERVICE_LABEL}:
+        assert not label, "they cannot leave it"
+        return
+    out = {name: value for name, value in pod.items() if name != label}
+    assert not base.items() <= out.items(), "no request reaches it"
+    assert adopting.selects(made["spec"]["selector"], out), "its Deployment makes no other in its place"
+
+
+def test_a_pod_leaves_its_service_once():
+    write = adopting.withdrawn("ml", "eta-blue-x", "a/b", "eta")
+    assert (write.verb, write.label) == ("patch", "pods ml/eta-blue-x")
+    assert write.patch == (
+        {"op": "test", "path": "/metadata/labels/a~1b", "value": "eta"},
+        {"op": "remove", "path": "/metadata/labels/a~1b"},
+    )
+    assert adopting.way_out({}, {"app": "eta"}) == "", "of what is not made here"
 
 
 @given(

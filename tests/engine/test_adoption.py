@@ -8,15 +8,18 @@ from msgspec.structs import replace
 
 from e2e.load import Load
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import NotFound
+from mlconsole.cluster.errors import Forbidden, NotFound
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.configoperations import Deploy, Smoke, Watch
 from mlconsole.demo import plainmodels
+from mlconsole.demo.controllers.owning import matches, ready
+from mlconsole.demo.follow import follow
 from mlconsole.domain import adopting
 from mlconsole.domain.deploying import COLOR_LABEL, OPERATION
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Request, Verb
 from mlconsole.domain.phases import Phase
+from mlconsole.engine.gateway import Gateway
 from mlconsole.engine.planner import Wish
 
 from .conftest import Desk
@@ -172,8 +175,26 @@ async def test_a_plain_service_is_adopted_deployed_to_and_given_back(bench, load
     assert await bench.selector(NAME) == COLORED
 
 
-@pytest.mark.parametrize("phase", [Phase.READY, Phase.DRAIN])
-async def test_an_adoption_aborted_leaves_the_plain_service_as_it_was(bench, load, phase):
+@pytest.fixture
+async def cut_off(bench):
+    """Pods that were told to end while they served, and the Service still selected them."""
+    found = []
+
+    async def look():
+        async for change in follow(bench.cluster.store, "pods"):
+            pod, old = change.object, change.before or {"metadata": {}}
+            ends = "deletionTimestamp" in pod["metadata"] and "deletionTimestamp" not in old["metadata"]
+            if ends and change.before and matches(BASE, pod) and ready(pod):
+                found.append(pod["metadata"]["name"])
+
+    task = asyncio.create_task(look())
+    yield found
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("phase", [Phase.READY, Phase.SMOKE, Phase.DRAIN])
+async def test_an_adoption_aborted_leaves_the_plain_service_as_it_was(bench, load, cut_off, phase):
     before = await bench.deployment(NAME)
     _, record = await bench.abort_in(Kind.ADOPT, phase)
     assert record.outcome is (Outcome.RETURNED if phase is Phase.DRAIN else Outcome.ABORTED), (record, bench.steps)
@@ -182,9 +203,44 @@ async def test_an_adoption_aborted_leaves_the_plain_service_as_it_was(bench, loa
     after = await bench.deployment(NAME)
     assert after["spec"] == before["spec"]
     assert adopting.ADOPTED not in after["metadata"]["annotations"]
+    # The proxies of a real cluster take their time: what they may still send to is not what ends.
+    assert cut_off == []
+    out = [step.words for step in bench.steps if step.words.endswith(f"is out of Service {NAME}")]
+    assert out or phase is Phase.READY, bench.steps
     # It was no release that was left for a worse one: nothing is quarantined, and it can be adopted.
     plan = await bench.plan(Kind.ADOPT)
     assert not [gate for gate in plan.gates if gate.stops]
+
+
+def end(bench, name):
+    """End every pod of a Deployment, and have it make no other."""
+    store = bench.cluster.store
+    store.patch("deployments", "ml", name, {"spec": {"replicas": 0}}, "application/merge-patch+json")
+    for pod in store.list("pods", "ml", f"app={NAME},!{COLOR_LABEL}")[0]:
+        store.delete("pods", "ml", pod["metadata"]["name"])
+
+
+async def test_i4_a_copy_that_nothing_else_stands_in_for_stays(bench, cut_off):
+    wrong = replace(SETTINGS.defaults, smoke=Smoke(payload={"features": [1.0]}))
+    bench = Bench(bench.cluster, bench.folder / "wrong", Settings(defaults=wrong))
+    plan = await bench.plan(Kind.ADOPT)
+    record = await bench.carry_out(plan, at="smoke", then=lambda: end(bench, NAME), typed=NAME, waived=())
+    assert record.outcome is Outcome.FAILED, record
+    assert f"no other pod is ready: {COPY} stays" in record.message
+    (pod,) = bench.pods("in (blue)")
+    assert matches(BASE, pod)
+    assert "deletionTimestamp" not in pod["metadata"]
+
+
+async def test_a_pod_that_must_not_be_taken_out_ends_as_in_any_rolling_update(bench, monkeypatch):
+    async def refuse(*_):
+        raise Forbidden("cannot patch pods", "no role grants it", "ask for it")
+
+    monkeypatch.setattr(Gateway, "withdraw", refuse)
+    _, record = await bench.abort_in(Kind.ADOPT, Phase.DRAIN)
+    assert record.outcome is Outcome.RETURNED, record
+    assert await bench.deployment(COPY) is None
+    assert any("stays in the Service until it ends" in step.words for step in bench.steps)
 
 
 async def test_an_undoing_aborted_leaves_the_adoption_as_it_was(bench, load):

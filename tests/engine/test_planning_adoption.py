@@ -83,14 +83,15 @@ async def test_what_an_adoption_does(plain):
     body = plan.writes[1].body
     assert body["metadata"]["annotations"][OPERATION] == plan.id
     assert body["spec"]["replicas"] == 2
-    assert body["spec"]["selector"] == {"matchLabels": {**LABELS, COLOR_LABEL: "blue"}}
+    own = {adopting.SERVICE_LABEL: NAME, COLOR_LABEL: "blue"}
+    assert body["spec"]["selector"] == {"matchLabels": own}, "without what the Service selects by: its pods can leave"
     template, before = body["spec"]["template"], (await deployment(plain, NAME))["spec"]["template"]
     assert template["spec"] == before["spec"], "the very pods, but for their label"
-    assert template["metadata"]["labels"] == {**LABELS, COLOR_LABEL: "blue"}
+    assert template["metadata"]["labels"] == {**LABELS, **own}
     assert plan.write.patch[0] == {"op": "test", "path": "/spec/selector", "value": LABELS}
     assert plan.color_key == COLOR_LABEL
     assert plan.confirmation.value == "key"
-    assert any("preStop" in words for words in plan.warnings)
+    assert not any("preStop" in words for words in plan.warnings), "they leave the Service before they end"
     assert "--undo" in plan.way_back
     rights = {(right.verb, right.resource, right.name) for right in plan.rights}
     assert rights >= {
@@ -98,7 +99,19 @@ async def test_what_an_adoption_does(plain):
         ("delete", "deployments.apps", COPY),
         ("patch", "deployments.apps", NAME),
         ("patch", "services", NAME),
+        ("patch", "pods", ""),
     }
+
+
+async def test_pods_that_cannot_leave_the_service_are_told_of(plain):
+    labels = {adopting.SERVICE_LABEL: "x"}
+    change(plain, "services", NAME, {"spec": {"selector": {**labels, "app": None}}})
+    change(plain, "deployments", NAME, {"spec": {"template": {"metadata": {"labels": labels}}}})
+    change_settled(plain.cluster, NAME, 2)
+    for number in range(2, 4):
+        await plain.cluster.pod(f"{NAME}-{number}", {**LABELS, **labels})
+    plan = await plain.planner.plan(Kind.ADOPT, "ml", NAME)
+    assert any("preStop" in words for words in plan.warnings), plan.warnings
 
 
 async def deployment(desk, name):

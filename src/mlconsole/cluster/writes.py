@@ -11,7 +11,7 @@ from mlconsole.cluster.resources import AUTOSCALERS
 from mlconsole.domain.plans import PatchType, Write
 
 FIELD_MANAGER = "mlconsole"
-_GROUPS = {"services": "/api/v1", "deployments": "/apis/apps/v1"}
+_GROUPS = {"services": "/api/v1", "pods": "/api/v1", "deployments": "/apis/apps/v1"}
 
 
 async def send(connection: Connection, write: Write, *, expect: Identity, dry_run: bool = False) -> bytes:

@@ -81,6 +81,7 @@ def needs(readonly: bool = False) -> list[Need]:
             writes=True,
         ),
         Need("policy", "poddisruptionbudgets", ("list",), "who counts the pods that an adoption copies", writes=True),
+        Need("", "pods", ("patch",), "an adoption undone: its copy out of the Service before it ends", writes=True),
         Need("", "pods/proxy", ("create",), "smoke test and parity: requests to the model", writes=True),
         Need("argoproj.io", "analysistemplates", ("get",), "an AnalysisTemplate that the settings name", writes=True),
         Need(

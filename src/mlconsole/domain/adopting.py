@@ -25,6 +25,8 @@ COLOR = "blue"
 """The colour that the copy gets."""
 PLAIN = "plain"
 """The colour that the plain Deployment has on its way back."""
+SERVICE_LABEL = "mlconsole.io/service"
+"""The label by which a copy knows its pods, and Services do not: they are its own when they have left the Service."""
 KEDA = "scaledobject.keda.sh/name"
 _STATUS = "autoscaling.alpha.kubernetes.io/"
 _KEPT = _STATUS + "metrics"
@@ -78,13 +80,54 @@ def recolored(template: Raw, key: str, color: str) -> dict[str, Any]:
     return {**found, "metadata": {**metadata, "labels": labels}}
 
 
-def copied(plain: Raw, asked: Asked, name: str) -> dict[str, Any]:
-    """The Deployment that takes over from a plain one: the same pods, with a colour, and nobody else's marks."""
+def copied(plain: Raw, asked: Asked, name: str, service: str, base: Mapping[str, str]) -> dict[str, Any]:
+    """The Deployment that takes over from a plain one: the same pods, with a colour, and nobody else's marks.
+
+    It does not know its pods by the labels `base` that the Service selects by: without one of them they get no request,
+    and are its own still.
+    """
     made = deployment_for(plain, name, asked)
     spec = made["spec"]
+    selector = _apart(spec["selector"], service, base)
     template = recolored(plain["spec"]["template"], asked.color_key, asked.color)
-    template["metadata"]["labels"] |= spec["selector"]["matchLabels"]
-    return {**made, "metadata": without_marks(made["metadata"]), "spec": {**spec, "template": template}}
+    template["metadata"]["labels"] |= spec["selector"]["matchLabels"] | selector["matchLabels"]
+    spec = {**spec, "selector": selector, "template": template}
+    return {**made, "metadata": without_marks(made["metadata"]), "spec": spec}
+
+
+def _apart(selector: Raw, service: str, base: Mapping[str, str]) -> dict[str, Any]:
+    """A Deployment's selector without what its Service selects by, but for the one label that stands for the rest."""
+    labels = {key: value for key, value in selector["matchLabels"].items() if key not in base}
+    rest = [item for item in selector.get("matchExpressions") or () if item.get("key") not in base]
+    return {
+        "matchLabels": labels | {SERVICE_LABEL: base.get(SERVICE_LABEL, service)},
+        **({"matchExpressions": rest} if rest else {}),
+    }
+
+
+def selector_of(write: Write) -> dict[str, Any]:
+    """The selector of the Deployment that a write makes; empty where it makes none."""
+    if write.resource != "deployments" or write.body is None:
+        return {}
+    return dict(write.body["spec"]["selector"])
+
+
+def way_out(selector: Raw, base: Mapping[str, str]) -> str:
+    """The label of a Service's without which pods are a Deployment's and not the Service's; empty where there is none.
+
+    `selector` is the Deployment's.
+    """
+    if not selector:
+        return ""
+    own = {*(selector.get("matchLabels") or {}), *(item.get("key") for item in selector.get("matchExpressions") or ())}
+    return next((key for key in sorted(base) if key not in own), "")
+
+
+def withdrawn(namespace: str, pod: str, label: str, value: str) -> Write:
+    """The write that takes a pod out of a Service: its label, tested to be what was seen (I6)."""
+    path = f"/metadata/labels/{escape_pointer(label)}"
+    steps = ({"op": "test", "path": path, "value": value}, {"op": "remove", "path": path})
+    return Write("pods", namespace, pod, steps)
 
 
 def copied_autoscaler(scaler: Raw, version: str, name: str) -> dict[str, Any]:

@@ -231,6 +231,20 @@ class Gateway:
         _not_under_traffic(read.service, plan, write)
         return await self._send(plan, write, Seen(read, history.Past(), float("-inf")), look_again, report)
 
+    async def withdraw(self, plan: Plan, write: Write, report: Report) -> None:
+        """Take a pod of a copy out of the Service, which has no colour (I4).
+
+        Whoever asks looks again: an answer that is lost is none. Raises PlanError, ClusterError and TimeoutError.
+        """
+        self.assert_allowed(plan, undo=True)
+        live = (await self.read(plan)).service.live
+        if live == plan.to_color:
+            raise PlanError(f"{live} has the traffic now: {write.label} stays", "look again and plan again", 4)
+        self._fence.assert_held(plan)
+        async with asyncio.timeout(WRITE_SECONDS):
+            await writes.send(self._connection, write, expect=self._expected(plan))
+        report(Step("write", f"{write.label} is out of Service {plan.service}"))
+
     async def claim(self, plan: Plan, seen: Seen, report: Report) -> None:
         """Put the fencing token on the Service before anything else is written (I7). Raises as `make` does."""
         if not self._fence.token:

@@ -118,6 +118,7 @@ MORE = (
     ("delete", "", "configmaps", ""),
     ("get", "", "secrets", ""),
     ("create", "", "pods", ""),
+    ("update", "", "pods", ""),
     ("delete", "", "pods", ""),
     ("create", "", "pods", "exec"),
     ("create", "", "pods", "eviction"),

@@ -83,7 +83,7 @@ def _adopt(drafting: Drafting, grounds: Grounds, plain: Color, around: beside.Ar
     pods = deploying.replicas_for(plain, autoscaling.wish_of(plain, scalers))
     note = adopting.encode(Adopted(service.name, name, key, (seen.get("spec") or {}).get("replicas") or pods))
     asked = Asked(adopting.COLOR, key, plain.release, pods, f"mlconsole: adopt {plain.deployment}")
-    body = adopting.copied(seen, asked, name)
+    body = adopting.copied(seen, asked, name, service.name, service.base)
     pins = autoscaling.pin_writes(service, plain, Color("", "", 0, 0), scalers)
     mark = Write(DEPLOYMENTS, service.namespace, plain.deployment, adopting.annotate(seen, note), phase=Phase.BRING_UP)
     made = Write(DEPLOYMENTS, service.namespace, name, body=body, phase=Phase.BRING_UP)
@@ -109,7 +109,7 @@ def _adopt(drafting: Drafting, grounds: Grounds, plain: Color, around: beside.Ar
         (*pins, mark, made, traffic, *kept, down),
         (*_adopted_diffs(service, plain, key, name, pods, note, kept), *autoscaling.diffs(pins)),
         _route(drafting, Kind.ADOPT, service, pins),
-        warnings=(*_of_scalers(scalers, name), *around.warnings(service, labels), *_ends_at_once(seen)),
+        warnings=(*_of_scalers(scalers, name), *around.warnings(service, labels), *_ends_at_once(seen, body, service)),
         gates=(gates.rollout_gate(plain, Kind.SWITCH), *_kept_up(scalers, plain)),
         replicas=pods,
         way_back=_WAY_BACK.format(plain=plain.deployment, replicas=plain.wish, key=service.key),
@@ -165,13 +165,15 @@ def _of_scalers(scalers: list[dict[str, Any]], name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _ends_at_once(deployment: dict[str, Any]) -> tuple[str, ...]:
-    """The copy shares the Service until the switch: where it is undone its pods end as in a rolling update."""
+def _ends_at_once(deployment: dict[str, Any], copied: dict[str, Any], service: ModelService) -> tuple[str, ...]:
+    """The copy shares the Service until the switch: where its pods cannot leave it, they end as in a rolling update."""
+    if adopting.way_out(copied["spec"]["selector"], service.base):
+        return ()
     containers = deployment["spec"]["template"].get("spec", {}).get("containers") or ()
     if any((item.get("lifecycle") or {}).get("preStop") for item in containers):
         return ()
-    words = "no container has a preStop hook: should this be undone, what ends with the copy's pods may be lost"
-    return (f"{words}, as in any rolling update of it; `sleep 5` there gives the Service time",)
+    words = f"the Service selects by {adopting.SERVICE_LABEL} alone, which its pods keep, and no container has a"
+    return (f"{words} preStop hook: should this be undone, what ends with the copy's pods may be lost",)
 
 
 def _kept_up(scalers: list[dict[str, Any]], plain: Color) -> tuple[Gate, ...]:

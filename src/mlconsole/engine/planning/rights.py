@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mlconsole.cluster import access, leases
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError
+from mlconsole.domain import adopting
 from mlconsole.domain.history import Kind
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import Right, Write, reversed_write
@@ -42,6 +43,8 @@ def rights_for(namespace: str, *writes: Write, service: str = "", route: Sequenc
         asked += [access.Check("get", LEASES, "leases", "", namespace, leases.name_of(service))]
         asked += [access.Check("create", LEASES, "leases", "", namespace)]
         asked += [access.Check("update", LEASES, "leases", "", namespace, leases.name_of(service))]
+    if Phase.RETIRE in route and any(map(adopting.selector_of, writes)):
+        asked.append(access.Check("patch", "", "pods", "", namespace))
     if not ASKING.isdisjoint(route):
         asked.append(access.Check("create", "", "pods", "proxy", namespace))
     return [

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from mlconsole.cluster import resources
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain.autoscaling import RESOURCE as AUTOSCALERS
-from mlconsole.domain.history import Outcome
+from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Event, Failed, Halted, Operation, Passed, sending
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError, Write, reversed_write, without
 from mlconsole.engine.execution.context import Context
+from mlconsole.engine.execution.performing.leaving import PODS, leave
 from mlconsole.engine.execution.performing.waiting import drain
 from mlconsole.engine.fence import unmark
 from mlconsole.engine.gateway import Landed
@@ -23,7 +24,6 @@ UNANSWERED = 5
 GONE_SECONDS = 120.0
 """For pods of a removed Deployment to end."""
 LOOK = 0.5
-PODS = resources.Served(resources.PODS, "v1")
 
 
 async def pin(context: Context, op: Operation) -> Event:
@@ -89,7 +89,11 @@ async def clean_up(context: Context, op: Operation) -> Event:
     live = (await context.gateway.read(op.plan)).service.live
     if live == op.plan.to_color != op.plan.from_color:
         return Failed(f"{live} has the traffic: what was made of it stays")
-    if op.ending is Outcome.RETURNED:
+    if op.plan.kind is Kind.ADOPT:
+        stays = await leave(context, op)
+        if stays:
+            return Failed(stays)
+    elif op.ending is Outcome.RETURNED:
         await drain(context, op)
     left = await _undo(context, op, (number for number in reversed(op.sent) if _is(op, number, Phase.BRING_UP)))
     return Failed("; ".join(left)) if left else Passed(f"what it had made is undone: {op.why}")
