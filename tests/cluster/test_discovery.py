@@ -303,3 +303,18 @@ def test_a_rollout_that_is_stuck_or_refused_says_why():
     ]
     (color,) = describe(service({"app": "x"}), inventory_of(("b", {"app": "x"}, {"conditions": conditions}))).colors
     assert color.problems == ("ProgressDeadlineExceeded: timed out", "FailedCreate: exceeded quota")
+
+
+def test_the_label_that_the_traffic_was_moved_by_last_stays_the_colour():
+    """Taken out of the selector, it is not another one that also tells the Deployments apart."""
+    both = inventory_of(("b", {**BLUE, "slot": "blue"}), ("g", {**GREEN, "slot": "green"}))
+
+    def moved_by(key):
+        notes = {"mlconsole.io/color-key": key} if key else {}
+        found = make(objects.Service, metadata=meta("fraud", annotations=notes), spec={"selector": {"app": "x"}})
+        return describe(found, both)
+
+    assert moved_by("").color_key == "color"
+    found = moved_by("slot")
+    assert (found.shape, found.color_key, found.live) == (Shape.BOTH, "slot", "")
+    assert moved_by("app").color_key == "color", "what does not tell them apart is no colour"

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from mlconsole.cluster import leases
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.discovery import COLOR_KEY
 from mlconsole.config import Cluster as Place
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.demo.apiserver.faults import Failure
@@ -24,9 +25,9 @@ from mlconsole.domain.plans import PlanError
 from mlconsole.domain.resuming import Standing
 from mlconsole.engine import underway
 from mlconsole.engine.consent import Consent
-from mlconsole.engine.execution import __main__ as executing
 from mlconsole.engine.execution import folder as folders
 from mlconsole.engine.execution import lock
+from mlconsole.engine.execution import process as starting
 from mlconsole.engine.execution.folder import Entry, Folder
 from mlconsole.engine.execution.process import Executor, agreed, follow
 from mlconsole.engine.execution.runner import Runner
@@ -101,6 +102,8 @@ async def test_i7_a_plan_made_while_it_is_held_says_by_whom(desk):
     await held_by(desk, BOB)
     plan = await desk.plan()
     assert plan.holder == BOB
+    (gate,) = (gate for gate in plan.gates if gate.name == "lock")
+    assert "last sign of life 0 s ago, free in 15 s without another" in gate.evidence
     with pytest.raises(PlanError, match=f"lock FAIL: held by {BOB}") as refused:
         await desk.carry_out(plan)
     assert refused.value.exit_code == 4
@@ -126,11 +129,13 @@ async def test_i7_the_lock_of_an_executor_that_died_here_is_taken_at_once(desk, 
     other = process("input()", stdin=subprocess.PIPE)
     try:
         folder.own(other.pid)
-        refused = await run(desk, operation_of(desk, plan), mine=executing.dead)
+        refused = await run(desk, operation_of(desk, plan), mine=folders.died)
         assert (refused.ending, refused.token) == (Outcome.FAILED, 0)
+        assert (await desk.plan()).holder, "and so says a plan"
     finally:
         other.communicate(b"\n")
-    ended = await run(desk, operation_of(desk, plan), mine=executing.dead)
+    assert (await desk.plan()).holder == ""
+    ended = await run(desk, operation_of(desk, plan), mine=folders.died)
     assert (ended.ending, ended.token) == (Outcome.UNVERIFIED, 2)
 
 
@@ -271,7 +276,7 @@ async def test_everybody_sees_what_goes_on_and_nothing_of_it_is_left(desk):
     left = config_map(desk)
     assert {key: left[key] for key in rest} == rest
     assert "operation" not in left
-    assert annotations(desk) == {"team": "risk", FENCE: "1"}
+    assert annotations(desk) == {"team": "risk", FENCE: "1", COLOR_KEY: "color"}
     assert (await lease(desk)).free
 
 
@@ -438,6 +443,30 @@ async def test_a_console_that_comes_later_is_told_from_the_beginning(at_home):
     entries = [entry async for entry in follow(folder)]
     assert [entries[0].step, entries[-1].ended, entries[-1].outcome] == ["check", True, Outcome.UNVERIFIED]
     assert {"lock", "record", "write", "verify", "done"} <= {entry.step for entry in entries}
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["in memory", "nowhere"])
+async def test_i12_a_rollback_begins_where_nothing_can_be_written(at_home, good, tmp_path, monkeypatch, memory):
+    """What goes forward does not; a full disk is as good as a file in the folder's place."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "mlconsole").write_text("in the way")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    if not memory:
+        monkeypatch.setattr(starting, "_memory", lambda: str(tmp_path / "nowhere"))
+    forward = Executor(settings_at(good, SHORT))
+    with pytest.raises(OSError, match="mlconsole"):
+        forward.begin(operation_of(good, await good.plan(to_color="blue")))
+    forward.dismiss()
+    back = Executor(settings_at(good, SHORT))
+    plan = await good.plan(Kind.ROLLBACK)
+    folder = back.begin(agreed(plan, Consent(plan.hash), good.clock()))
+    said = [entry.words async for entry in follow(folder, back)]
+    await ended(back)
+    assert (await good.selector())["color"] == "blue"
+    assert [item.outcome for item in await good.records() if item.id == plan.id] == [Outcome.UNVERIFIED]
+    if memory:
+        assert said[0].startswith(f"WARNING: {tmp_path}/state/mlconsole/operations/{plan.id}: ")
+        assert any("audit.jsonl" in words and "going on, this is a rollback" in words for words in said)
 
 
 async def test_an_executor_that_gets_no_operation_ends(at_home):

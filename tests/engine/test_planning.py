@@ -192,6 +192,9 @@ async def test_what_an_autoscaler_would_undo_is_told(desk):
     plan = await desk.plan(Kind.SCALE, to_color="green", wish=Wish(replicas=3))
     assert not plan.stopping()
     assert any("goes on deciding" in words for words in plan.warnings)
+    for replicas, stops in ((6, ["autoscaler"]), (1, ["autoscaler"]), (3, []), (-1, [])):
+        plan = await desk.plan(Kind.DEPLOY, wish=Wish("14", IMAGE, replicas))
+        assert [gate.name for gate in plan.stopping()] == stops, replicas
 
 
 @pytest.mark.parametrize("kind", [Kind.RESTART, Kind.PAUSE])

@@ -212,7 +212,7 @@ def test_what_runs_on_another_machine_with_the_same_home_is_not_dead(tmp_path, m
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     folder = Folder(folders.root({"XDG_STATE_HOME": str(tmp_path)}) / "one")
     folder.make()
-    assert not executor.dead("one"), "nobody knows whose it is"
+    assert not folders.died("one"), "nobody knows whose it is"
     plan = Plan(
         "one",
         Kind.SWITCH,
@@ -232,9 +232,9 @@ def test_what_runs_on_another_machine_with_the_same_home_is_not_dead(tmp_path, m
     )
     op = machine.begin(plan, "ann", 0.0, host="elsewhere")
     folder.keep(op)
-    assert not executor.dead("one")
+    assert not folders.died("one")
     folder.keep(replace(op, host=socket.gethostname()))
-    assert executor.dead("one")
+    assert folders.died("one")
 
 
 # ---- what stands in the history

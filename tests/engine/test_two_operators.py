@@ -23,6 +23,7 @@ from mlconsole.engine.execution import lock
 from mlconsole.engine.execution.folder import Folder
 from mlconsole.engine.execution.performing import taking
 from mlconsole.engine.execution.runner import Runner
+from mlconsole.engine.session import Session
 
 from .conftest import QUICK, Desk, clusters
 
@@ -218,10 +219,67 @@ async def test_whoever_may_not_go_forward_does_not_resume(ann, bob):
     await task
     barred = bob(replace(FOUR_EYES, environments={"prod": Environment(groups=("ml-ops",))}))
     under = await underway.read(barred.connection, barred.settings, "ml", "fraud")
-    with pytest.raises(PlanError, match="bob is in none of them") as refused:
-        await underway.assert_may_go_on(barred.connection, barred.settings, under, "resume")
+    for how in ("resume", "keep", "approve"):
+        with pytest.raises(PlanError, match="bob is in none of them") as refused:
+            await underway.assert_may_go_on(barred.connection, barred.settings, under, how)
+        assert refused.value.exit_code == 3
+    for how in ("abort", "abandon", "handover"):
+        await underway.assert_may_go_on(barred.connection, barred.settings, under, how)
+
+
+async def test_a_word_from_who_may_not_go_forward_is_not_sent(ann, bob):
+    here = ann(FOUR_EYES)
+    task, _ = await begin(here, Phase.APPROVAL)
+    barred = bob(replace(FOUR_EYES, environments={"prod": Environment(approval=True, groups=("ml-ops",))}))
+    session = Session(barred.connection, barred.settings)
+    under = await seen_by(barred, Phase.APPROVAL)
+    with pytest.raises(PlanError, match="bob is in none of them"):
+        await session.ask(under, Verb.APPROVE, "")
+    assert leases.REQUESTS not in (await lease(here)).annotations
+    await session.ask(under, Verb.ABORT, "not yet")
+    assert (await task).outcome is Outcome.ABORTED
+
+
+async def test_only_a_second_person_is_offered_to_approve(ann, bob):
+    here = ann(FOUR_EYES)
+    task, _ = await begin(here, Phase.APPROVAL)
+    assert "approve" in (await seen_by(bob(FOUR_EYES), Phase.APPROVAL)).verbs
+    mine = await seen_by(here, Phase.APPROVAL)
+    assert "approve" not in mine.verbs
+    with pytest.raises(PlanError, match="cannot be the second person") as refused:
+        await underway.ask(here.connection, mine, Verb.APPROVE, "admin")
     assert refused.value.exit_code == 3
-    await underway.assert_may_go_on(barred.connection, barred.settings, under, "abort")
+    here.runner.ask(Request(Verb.ABORT, here.runner.operation.id, "admin", 1.0))
+    await task
+
+
+async def test_i8_taken_up_where_the_cluster_goes_by_another_name(ann, bob, tmp_path):
+    """Another context, another address of the server: the very same namespace, by its uid."""
+    here = ann(LOOKS)
+    task, plan = await begin(here, Phase.VERIFY)
+    await ask(bob(LOOKS), Phase.VERIFY, Verb.HAND_OVER)
+    await task
+    path = tmp_path / "kubeconfig-elsewhere"
+    config = here.cluster.server.kubeconfig("t-bob", namespace="ml")
+    context, server = plan.target.context, plan.target.server
+    path.write_text(config.replace(f" {context}\n", " elsewhere\n").replace("127.0.0.1", "localhost"))
+    connection = await Connection.open(kubeconfig=str(path), namespace="ml")
+    there = Desk(here.cluster, tmp_path / "there", QUICK, connection)
+    assert connection.identity.context == "elsewhere"
+    assert connection.identity.server != server
+    under = await underway.read(connection, QUICK, "ml", "fraud")
+    where = await underway.reached(connection, under.operation)
+    begun = Begun()
+    underway.take_up(under, "resume", "bob", "", begun, where)
+    runner = Runner(begun.operation, connection, QUICK, there.journal, Folder(tmp_path / "x"), hear=there.steps.append)
+    ended = await runner.run()
+    assert (ended.ending, ended.carrier, ended.plan.hash) == (Outcome.UNVERIFIED, "bob", plan.hash)
+    for uid in ("another", ""):
+        target = replace(under.operation.plan.target, namespace_uid=uid)
+        with pytest.raises(PlanError, match="is not the one that ml/fraud was planned in") as refused:
+            await underway.reached(connection, replace(under.operation, plan=replace(plan, target=target)))
+        assert refused.value.exit_code == 4
+    await connection.close()
 
 
 # ---- broken glass
@@ -315,7 +373,8 @@ async def _ended(desk, task):
 async def test_nobody_approves_their_own_whatever_they_write(ann, bob):
     here = ann(FOUR_EYES)
     task, plan = await begin(here, Phase.APPROVAL)
-    await ask(here, Phase.APPROVAL, Verb.APPROVE, "me")
+    by_hand = Request(Verb.APPROVE, plan.id, "admin", time.time(), "me")
+    await leases.ask(here.connection, "ml", "fraud", msgspec.json.encode(by_hand).decode())
     before = (await lease(here)).renewed_at
     while (await lease(here)).renewed_at < before + 3 * INTERVAL:
         await asyncio.sleep(INTERVAL)

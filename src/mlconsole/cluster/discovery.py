@@ -36,6 +36,8 @@ KNOWN_KEYS = ("mlconsole.io/color", "color", "colour", "slot", "version")
 COLORS = frozenset({"blue", "green"})
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
+COLOR_KEY = PREFIX + "color-key"
+"""The annotation of a Service that says by which label its traffic was moved last."""
 
 
 class Hints(Struct, frozen=True):
@@ -80,7 +82,7 @@ def _unadopted(service: objects.Service, inventory: Inventory, facts: Facts, hin
         return _malformed(service, facts, _no_deployment(inventory, meta.namespace, selector))
     if len(matched) == 1 and not key:
         return _plain(service, inventory, facts, matched[0], hints)
-    key = key or _telling_key(matched, hints)
+    key = key or _telling_key(matched, hints, (meta.annotations or {}).get(COLOR_KEY, ""))
     if key:
         return _colored(service, inventory, facts, key, _grouped(matched, key), hints)
     names = ", ".join(sorted(item.metadata.name for item in matched)[:4])
@@ -230,13 +232,13 @@ def _grouped(deployments: Sequence[objects.Deployment], key: str) -> Groups:
     return group
 
 
-def _telling_key(deployments: Sequence[objects.Deployment], hints: Hints) -> str:
-    """The label by which Deployments that are all selected differ as colours do.
+def _telling_key(deployments: Sequence[objects.Deployment], hints: Hints, last: str) -> str:
+    """The label by which Deployments that are all selected differ as colours do: before others `last`, where it does.
 
     `version` tells nothing unless its values are colours: a canary behind one Service is no incident.
     """
     labels: set[str] = {name for item in deployments for name in template_labels(item)}
-    known: tuple[str, ...] = (hints.color_key,) if hints.color_key else KNOWN_KEYS
+    known: tuple[str, ...] = (hints.color_key,) if hints.color_key else (*filter(None, (last,)), *KNOWN_KEYS)
     for key in (*known, *sorted(labels.difference(known))):
         values = [_label(item, key) for item in deployments]
         different = all(values) and len(set(values)) == len(values)

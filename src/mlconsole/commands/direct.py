@@ -28,7 +28,7 @@ from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
 from mlconsole.engine.ledger import Step
 from mlconsole.engine.session import Session
-from mlconsole.engine.underway import ABANDON, ABORT, RESUME, UnderWay
+from mlconsole.engine.underway import ABANDON, ABORT, RESUME, UnderWay, assert_second
 
 HEARD = 60.0
 """Seconds that an executor may take to hear what is asked; it looks every few."""
@@ -75,7 +75,7 @@ class Direction:
             if not self._json or not self._args.yes:
                 self._show(under)
             session.assert_allowed(under)
-            self._possible(session, under)
+            self._possible(under)
             reason = self._reason()
             if not self._args.yes:
                 sure(f"{_called(self._verb)} the {under.operation.plan.kind} of {under.operation.key}?")
@@ -97,9 +97,10 @@ class Direction:
 
     # ---- whether it can be said
 
-    def _possible(self, session: Session, under: UnderWay) -> None:
+    def _possible(self, under: UnderWay) -> None:
         """Raise PlanError for what cannot be asked of an operation that is as it is."""
         op, verb = under.operation, self._verb
+        assert_second(op, verb, under.asker)
         if verb not in under.verbs:
             what = f"{op.plan.kind} of {op.key}"
             can = ", ".join(under.verbs) or "nothing"
@@ -110,9 +111,6 @@ class Direction:
             else:
                 words = f"nobody carries out {what}, {under.standing}: there is nothing to {_called(verb)}"
             raise PlanError(words, f"what can be asked: {can}", Exit.CONFLICT)
-        if verb == Verb.APPROVE and self._runner.run(session.connection.whoami()) == op.by:
-            words = f"{op.by} began it, and cannot be the second person to approve it"
-            raise PlanError(words, "somebody else has to, as a user of their own", Exit.DENIED)
 
     def _reason(self) -> str:
         reason: str = self._args.reason.strip()

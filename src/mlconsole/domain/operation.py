@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.phases import MOVED, UNDOABLE, UNMADE, Phase, route
-from mlconsole.domain.plans import Gate, Plan, Write, reversed_write
+from mlconsole.domain.plans import Gate, Plan, Target, Write, reversed_write
 
 BACK = "-back"
 """What the id of a rollback within an operation ends with."""
@@ -86,6 +86,8 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     """Why its executor gave up; it stays as it is until somebody says how it goes on (I18)."""
     carried_by: str = ""
     """Who took it up, where that is somebody else than who began it."""
+    reached: Target | None = None
+    """What the place is called by whoever took it up, where they call it otherwise."""
 
     unkept: bool = False
     """Whether traffic goes back because nobody kept it in time: that says nothing of the release."""
@@ -96,6 +98,11 @@ class Operation(Struct, frozen=True, omit_defaults=True):
     def id(self) -> str:
         """The plan's."""
         return self.plan.id
+
+    @property
+    def target(self) -> Target:
+        """Where its executor connects to: the plan's place, as its machine calls it."""
+        return self.reached or self.plan.target
 
     @property
     def key(self) -> str:
@@ -324,11 +331,11 @@ def _hand_over(op: Operation, request: Request) -> Operation:
     return replace(op, halted=said, words=said)
 
 
-def ways(op: Operation) -> tuple[Verb, ...]:
-    """What a person may ask of an operation as it is."""
+def ways(op: Operation, by: str = "") -> tuple[Verb, ...]:
+    """What a person may ask of an operation as it is: `by`, where it is known who that is."""
     found = []
     for verb in Verb:
-        asked = Request(verb, op.id, "\x00somebody else", op.phase_at)
+        asked = Request(verb, op.id, by or "\x00somebody else", op.phase_at)
         if advance(op, Asked(asked), op.phase_at) != op:
             found.append(verb)
     return tuple(found)
@@ -420,5 +427,12 @@ def returning(op: Operation, now: float) -> Operation:
         from_revision=plan.revision,
     )
     return replace(
-        op, plan=back, reason=op.why or op.reason, started_at=now, sent=(), arrived_at=0.0, ending=Outcome.OPEN
+        op,
+        plan=back,
+        reason=op.why or op.reason,
+        started_at=now,
+        sent=(),
+        waived=(),
+        arrived_at=0.0,
+        ending=Outcome.OPEN,
     )

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import Asked, Operation, Request, Verb, advance, after
 from mlconsole.domain.phases import MOVED, Phase
+from mlconsole.domain.plans import Target
 
 
 class Standing(enum.StrEnum):
@@ -51,9 +52,10 @@ def standing(op: Operation, seen: Seen) -> Standing:
     return Standing.PARTLY if seen.in_place else Standing.NOT_STARTED
 
 
-def carried(op: Operation, by: str, host: str) -> Operation:
-    """The operation as somebody takes it up: whose it is from now on, whoever began it."""
-    return replace(op, carried_by=by if by != op.by else "", host=host)
+def carried(op: Operation, by: str, host: str, reached: Target | None = None) -> Operation:
+    """The operation as somebody takes it up: whose it is from now on, whoever began it; `reached` is its place here."""
+    other = reached if reached != op.plan.target else None
+    return replace(op, carried_by=by if by != op.by else "", host=host, reached=other)
 
 
 def resumed(op: Operation, state: Standing, now: float) -> Operation:

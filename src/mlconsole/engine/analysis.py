@@ -34,6 +34,8 @@ from mlconsole.metrics.since import NO_DATA, Figures, same_version
 
 LOOK_SECONDS = 60.0
 """For one look at everything."""
+RATE_SECONDS = 60.0
+"""That a rate is of, at most, where it is known from more than two looks."""
 SHORTEST = 0.05
 _OF_NOTHING = ("isNil", "len", "default")
 """Functions that have an answer where a query has none."""
@@ -155,6 +157,24 @@ class Analyst:
         """One look at everything, by the names of the specs."""
         window = Window(service, target, live, since, moved)
         return await self._look(window, self._source(window), specs)
+
+    async def rate(self, service: ModelService, color: Color, since: float, seconds: float) -> float | None:
+        """Requests a second that reach a colour now, but none from before `since`; None where nobody can say.
+
+        It takes `seconds` where the pods have to be read twice.
+        """
+        window = Window(service, color, None, max(since, self._clock() - RATE_SECONDS))
+        source = self._source(window)
+        if isinstance(source, str):
+            return None
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await source.begin(window)
+                await asyncio.sleep(min(source.warm_up, seconds))
+                figures, _ = await source.look(window, ["rate"])
+        except TimeoutError:
+            return None
+        return figures.values.get("rate")
 
     def _source(self, window: Window) -> Source | str:
         """Who is asked; words where there is nobody."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mlconsole.cluster import proxy
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import ClusterError
+from mlconsole.cluster.errors import ClusterError, Unreachable
 from mlconsole.cluster.proxy import Reply
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.smoke import Answer
@@ -23,8 +23,12 @@ AT_ONCE = 4
 """Requests that are under way on one colour."""
 PATIENCE = 30.0
 """Seconds for an answer, where no setting says how late is too late."""
+PAUSE = 0.25
+"""Seconds before a request is sent once more that the API server did not get through to the pod."""
 _NOT_ASKED = {401: "not logged in", 403: "not allowed", 404: "not found", 429: "too many requests"}
 """What the API server itself says of a request that it did not pass on."""
+_NOT_REACHED = frozenset({429, 500, 502, 503, 504})
+"""What it says where another try may get through."""
 
 
 class _Status(Struct):
@@ -44,24 +48,46 @@ class Asker:
         self._most = most
         self._room = asyncio.Semaphore(AT_ONCE)
         self._ports: dict[str, str] = {}
+        self._missed: list[str] = []
+        """Why requests were sent twice."""
         self.pods = tuple(pod.name for pod in color.pods if pod.ready and not pod.terminating)
 
     async def ask(self, pod: str, payload: Any) -> Answer:
-        """Post one payload to one pod. Everything that comes of it is an answer."""
-        patience = self._most or PATIENCE
+        """Post one payload to one pod. Everything that comes of it is an answer.
+
+        Once more where the API server's proxy says that it did not get through: one hiccup of it is no word on a pod.
+        """
         async with self._room:
+            first, missed = await self._ask(pod, payload)
+            if not missed:
+                return first
+            self._missed.append(f"pod {pod}: {missed}")
+            await asyncio.sleep(PAUSE)
+            return (await self._ask(pod, payload))[0]
+
+    @property
+    def again(self) -> str:
+        """What an evidence has to say of requests that were sent twice; empty for none."""
+        return f"; {len(self._missed)} sent twice, the first time {self._missed[0]}" if self._missed else ""
+
+    async def _ask(self, pod: str, payload: Any) -> tuple[Answer, str]:
+        """What came of one request, and why it did not get through; empty where it did."""
+        patience = self._most or PATIENCE
+        began = time.monotonic()
+        try:
+            port = await self._port(pod)
             began = time.monotonic()
-            try:
-                port = await self._port(pod)
-                began = time.monotonic()
-                namespace = self._service.namespace
-                reply = await proxy.pod_post(self._connection, namespace, pod, port, self._path, payload, patience)
-            except (ClusterError, TimeoutError) as error:
-                seconds = time.monotonic() - began
-                if seconds >= patience:
-                    return Answer(pod, seconds=seconds, wrong=f"gave no answer within {patience:g} s")
-                return Answer(pod, seconds=seconds, silent=visible(str(error), 200) or "no answer in time")
-            return self._answer(pod, reply, time.monotonic() - began)
+            namespace = self._service.namespace
+            reply = await proxy.pod_post(self._connection, namespace, pod, port, self._path, payload, patience)
+        except (ClusterError, TimeoutError) as error:
+            seconds = time.monotonic() - began
+            if seconds >= patience:
+                return Answer(pod, seconds=seconds, wrong=f"gave no answer within {patience:g} s"), ""
+            why = visible(str(error), 200) or "no answer in time"
+            return Answer(pod, seconds=seconds, silent=why), why if isinstance(error, Unreachable) else ""
+        message = _of_the_api_server(reply)
+        missed = f"{reply.status}: {message}" if message and reply.status in _NOT_REACHED else ""
+        return self._answer(pod, reply, time.monotonic() - began, message), missed
 
     async def _port(self, pod: str) -> str:
         """Known before the time is taken: a name costs a request."""
@@ -71,9 +97,10 @@ class Asker:
             self._ports[pod] = await proxy.pod_port(self._connection, self._service.namespace, pod, target)
         return self._ports[pod]
 
-    def _answer(self, pod: str, reply: Reply, seconds: float) -> Answer:
+    def _answer(self, pod: str, reply: Reply, seconds: float, message: str) -> Answer:
+        """`message` is the API server's own, where the answer is not a model server's."""
         answer = Answer(pod, reply.status, seconds, reply.body)
-        if reply.status in _NOT_ASKED and (message := _of_the_api_server(reply)):
+        if message and reply.status in _NOT_ASKED:
             return replace(answer, silent=f"{_NOT_ASKED[reply.status]}: {message}")
         found = answers.judge(reply.status, reply.headers, reply.body, self._color.release)
         if found.match is answers.Match.OTHER:

@@ -260,7 +260,7 @@ class Engine:
         yield from self._sources(protocol.Sources((scope.state, *self._feed_states())))
         if scope.cache is not None:
             yield from self._fleet(scope.cache)
-            yield from self._under_way(scope.cache)
+            yield from self._under_way(scope.cache, scope.user)
         yield from self._presence(scope)
         service = self._service()
         if service is not None and scope.cache is not None and self._detail_is_due():
@@ -327,12 +327,12 @@ class Engine:
             self._pods, self._complete = count, complete
             yield protocol.Fleet(tuple(changed), taken.removed, reset, count, complete)
 
-    def _under_way(self, cache: ClusterCache) -> Iterator[protocol.Publication]:
+    def _under_way(self, cache: ClusterCache, user: str) -> Iterator[protocol.Publication]:
         """The operations: when a history or a lock changed, and every second while there are any, for locks run out."""
         now = time.monotonic()
         if self._operations_due or (self._any_under_way and now - self._operations_at >= SIGN_OF_LIFE):
             self._operations_due, self._operations_at = False, now
-            found = self._overview.lines(cache.inventory, cache.services)
+            found = self._overview.lines(cache.inventory, cache.services, user)
             self._any_under_way = bool(found.lines)
             yield from self._changed(found)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from mlconsole.cluster.discovery import COLOR_KEY
 from mlconsole.cluster.fresh import Fresh
 from mlconsole.domain.operation import BACK
 from mlconsole.domain.plans import Plan, PlanError, Write, escape_pointer
@@ -64,7 +65,9 @@ def _steps(
 def _marks(plan: Plan, fence: Fence) -> dict[str, str]:
     said = {"id": plan.id, "kind": plan.kind, "to": f"{plan.to_color} {plan.to_release.label}".strip()}
     said["by"] = plan.target.user
-    return {FENCE: str(fence.token), OPERATION: msgspec.json.encode(said).decode()}
+    marks = {FENCE: str(fence.token), OPERATION: msgspec.json.encode(said).decode()}
+    # Whoever takes the colour out of the selector takes with it which label it was.
+    return marks | ({COLOR_KEY: plan.color_key} if plan.color_key else {})
 
 
 def claim(plan: Plan, seen: Fresh, fence: Fence) -> Write:

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import Environment, ServiceSettings
+from mlconsole.domain.autoscaling import Raw
 from mlconsole.domain.health import FEW_REQUESTS
 from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
 from mlconsole.domain.plans import Gate, Verdict, capacity_gate
 from mlconsole.domain.policy import read_only_gate
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.telemetry import Glance
+from mlconsole.domain.text import visible
 from mlconsole.engine import answers
 
 ASKED_PODS = 3
@@ -72,6 +74,18 @@ def rollout_gate(destination: Color, kind: Kind) -> Gate:
     fine = destination.settled and len(digests) <= 1
     verdict = Verdict.PASS if fine else Verdict.FAIL
     return Gate("rollout", verdict, value, "all, at most 1 digest", evidence, blocks=kind is Kind.SWITCH)
+
+
+def bounds_gate(scaler: Raw, replicas: int) -> Gate | None:
+    """Whether an autoscaler lets its Deployment have so many pods; None where it does."""
+    spec, meta = scaler.get("spec") or {}, scaler["metadata"]
+    least, most = int(spec.get("minReplicas") or 1), int(spec.get("maxReplicas") or 0)
+    if least <= replicas <= most:
+        return None
+    name = visible(meta["name"], 63)
+    evidence = f"HorizontalPodAutoscaler {visible(meta.get('namespace', ''), 63)}/{name}"
+    value = f"{replicas} asked, which {name} undoes at once"
+    return Gate("autoscaler", Verdict.FAIL, value, f"between {least} and {most}", evidence)
 
 
 async def answers_gate(

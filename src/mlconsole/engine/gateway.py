@@ -27,8 +27,9 @@ from mlconsole.cluster.errors import (
 )
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
+from mlconsole.domain.operation import BACK
 from mlconsole.domain.phases import UNMADE, Phase
-from mlconsole.domain.plans import FRESH_SECONDS, Gate, Plan, PlanError, Write, well_formed
+from mlconsole.domain.plans import FRESH_SECONDS, Gate, Plan, PlanError, Target, Write, well_formed
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
 from mlconsole.engine import gates
@@ -84,17 +85,25 @@ LookAgain = Callable[[Seen], Awaitable[Seen]]
 class Gateway:
     """Sends the writes of plans on one connection. `fence` says, and asserts, what lock they are sent under.
 
-    `carrier` is who carries a plan out where that is somebody else than who made it: it was taken up again.
+    `carrier` is who carries a plan out where that is somebody else than who made it, and `reached` what they call
+    its place: it was taken up again.
     """
 
     def __init__(
-        self, connection: Connection, settings: Settings, fence: Fence, clock: Clock = time.time, carrier: str = ""
+        self,
+        connection: Connection,
+        settings: Settings,
+        fence: Fence,
+        clock: Clock = time.time,
+        carrier: str = "",
+        reached: Target | None = None,
     ) -> None:
         self._connection = connection
         self._settings = settings
         self._fence = fence
         self._clock = clock
         self._carrier = carrier
+        self._reached = reached
 
     # ---- before
 
@@ -107,7 +116,7 @@ class Gateway:
             read, past, _, _ = await asyncio.gather(
                 self.read(plan),
                 past_of(self._connection, plan.kind, target.namespace, plan.service),
-                self._check_namespace(plan),
+                self.assert_namespace(plan),
                 self._check_user(plan),
             )
         except TimeoutError as error:
@@ -145,7 +154,7 @@ class Gateway:
 
     def _expected(self, plan: Plan) -> Identity:
         """What the connection must be for this plan. Its user's name in the kubeconfig is fixed; see `_check_user`."""
-        target = plan.target
+        target = self._reached or plan.target
         return Identity(target.context, target.server, target.ca_digest, self._connection.identity.user)
 
     async def read(self, plan: Plan) -> fresh.Fresh:
@@ -157,8 +166,11 @@ class Gateway:
 
         return await patiently(ask, WRITE_SECONDS, unanswered=True)
 
-    async def _check_namespace(self, plan: Plan) -> None:
-        """The namespace is the one planned for; where it cannot be read, the object's own uid says so."""
+    async def assert_namespace(self, plan: Plan) -> None:
+        """The namespace is the one planned for; where it cannot be read, the object's own uid says so.
+
+        Raises PlanError; and for what goes forward ClusterError, TimeoutError.
+        """
         if not plan.target.namespace_uid:
             return
         try:
@@ -352,7 +364,9 @@ def _written(plan: Plan, write: Write, report: Report) -> Landed:
 
 
 def _check_records(plan: Plan, waived: tuple[str, ...], records: tuple[Record, ...]) -> None:
-    """Nobody rolled back from the destination since it was planned (I14)."""
+    """Nobody rolled back from the destination since it was planned (I14); where traffic came from it may go back to."""
+    if plan.id.endswith(BACK):
+        return
     bad = is_bad_revision(plan.revision, records) if plan.revision else is_bad(plan.to_release, records)
     if bad and not (not plan.backward or plan.revision):
         raise PlanError(f"{plan.to_release.label} was rolled back from meanwhile", "plan again", 4)

@@ -143,16 +143,17 @@ class Operations:
             # As the server sees them: under the kubeconfig's name a person would be a second one to themselves.
             async with asyncio.timeout(underway.SECONDS):
                 by = await connection.whoami()
+            await underway.assert_may_go_on(connection, self._settings, under, intent.verb)
             if under.alive:
                 await underway.ask(connection, under, Verb(intent.verb), by, intent.reason)
                 words = f"asked {under.holder or under.operation.by} to {Verb(intent.verb).said}"
                 await self._publish(protocol.Progress(intent.request, intent.service, "ask", words, time.time()))
                 folder, executor = underway.folder_of(under.operation.id), None
             else:
-                await underway.assert_may_go_on(connection, self._settings, under, intent.verb)
+                where = await underway.reached(connection, under.operation)
                 executor = await asyncio.to_thread(Executor, self._at(scope))
                 try:
-                    folder = underway.take_up(under, intent.verb, by, intent.reason, executor)
+                    folder = underway.take_up(under, intent.verb, by, intent.reason, executor, where)
                 except PlanError:
                     executor.dismiss()
                     raise

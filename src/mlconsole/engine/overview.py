@@ -36,15 +36,15 @@ class Overview:
         """By the ConfigMap's key: its version, and what stands in it."""
         self._expiries: dict[str, Expiry] = {}
 
-    def lines(self, inventory: Inventory, services: Mapping[str, ModelService]) -> Operations:
-        """Every operation that has not ended."""
+    def lines(self, inventory: Inventory, services: Mapping[str, ModelService], user: str = "") -> Operations:
+        """Every operation that has not ended, and what `user` can ask of each."""
         found = []
         for item in inventory.configmaps.all():
             if OPERATION not in (item.data or {}):
                 continue
             operation = self._operation(item)
             if operation is not None and item.metadata.name == config_map_name(operation.plan.service):
-                found.append(self._line(operation, inventory, services.get(operation.key)))
+                found.append(self._line(operation, inventory, services.get(operation.key), user))
         return Operations(tuple(sorted(found, key=lambda line: -line.operation.started_at)))
 
     def _operation(self, item: objects.ConfigMap) -> Operation | None:
@@ -59,7 +59,9 @@ class Overview:
         self._decoded[key] = (item.metadata.resource_version, known)
         return known
 
-    def _line(self, operation: Operation, inventory: Inventory, service: ModelService | None) -> OperationLine:
+    def _line(
+        self, operation: Operation, inventory: Inventory, service: ModelService | None, user: str
+    ) -> OperationLine:
         lease = inventory.leases.get(operation.plan.target.namespace, name_of(operation.plan.service))
         held = mirrored(lease) if lease is not None and not is_mark(lease) else None
         expiry = self._expiries.setdefault(operation.key, Expiry())
@@ -71,7 +73,7 @@ class Overview:
         if alive:
             settings = self._settings.service(operation.plan.target.namespace, operation.plan.service)
             until = deadline(operation, settings)
-            return OperationLine(operation, True, holder, here, verbs=tuple(ways(operation)), until=until)
+            return OperationLine(operation, True, holder, here, verbs=ways(operation, user), until=until)
         state = standing(operation, _seen(operation, service))
         return OperationLine(operation, False, holder, here, state, ways_on(latest(operation), state))
 

@@ -62,7 +62,7 @@ async def parity(
     asked = f"POST {path} through the API server, {len(rows)} payloads of {payloads.where}"
     asked += f", {rounds} times each" if rounds > 1 else ""
     asked += f", to {live.name} (pods: {len(old.pods)}) and {target.name} (pods: {len(new.pods)})"
-    return judge(measure(pairs, limits), limits, asked + _worst(pairs))
+    return judge(measure(pairs, limits), limits, asked + _worst(pairs) + (new.again or old.again))
 
 
 def _given(answer: Answer, key: str) -> Given:

@@ -159,6 +159,7 @@ class Session:
     async def ask(self, under: UnderWay, verb: Verb, reason: str) -> None:
         """Leave a request for the executor at work. Raises PlanError, ClusterError, TimeoutError, OSError."""
         self.assert_allowed(under)
+        await underway.assert_may_go_on(self.connection, self._settings, under, verb)
         await underway.ask(self.connection, under, verb, await self.connection.whoami(), reason)
 
     async def take_up(
@@ -170,10 +171,10 @@ class Session:
         """
         self.assert_allowed(under)
         await underway.assert_may_go_on(self.connection, self._settings, under, how)
-        by = await self.connection.whoami()
+        by, where = await self.connection.whoami(), await underway.reached(self.connection, under.operation)
         executor = await asyncio.to_thread(Executor, self._settings)
         try:
-            folder = underway.take_up(under, how, by, reason, executor)
+            folder = underway.take_up(under, how, by, reason, executor, where)
         except PlanError:
             executor.dismiss()
             raise

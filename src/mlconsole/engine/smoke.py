@@ -45,4 +45,4 @@ async def smoke(
                 group.create_task(ask(pod, number), name=f"smoke test of {pod}")
     used = min(rule.requests, len(payloads.rows))
     asked = f"POST {rule.path} {rule.requests} times to each of {', '.join(asker.pods)} through the API server"
-    return judge(found, wanted, f"{asked}, {used} payload{'s' if used > 1 else ''} of {payloads.where}")
+    return judge(found, wanted, f"{asked}, {used} payload{'s' if used > 1 else ''} of {payloads.where}{asker.again}")

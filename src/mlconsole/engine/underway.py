@@ -13,6 +13,7 @@ import time
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mlconsole.cluster import fresh, history, leases
 from mlconsole.cluster.connection import Connection
@@ -20,7 +21,7 @@ from mlconsole.cluster.errors import redact
 from mlconsole.config import Settings
 from mlconsole.domain import resuming
 from mlconsole.domain.operation import Operation, Request, Verb, ways
-from mlconsole.domain.plans import PlanError
+from mlconsole.domain.plans import PlanError, Target
 from mlconsole.domain.resuming import Seen, Standing
 from mlconsole.domain.text import visible
 from mlconsole.engine import gates
@@ -48,12 +49,14 @@ class UnderWay(Struct, frozen=True):
     """What it has come to; None while an executor is at work."""
     seconds_left: float = 0.0
     """Until the lock of an executor that gives no sign of life may be taken."""
+    asker: str = ""
+    """Who looks, where that decides what they can ask."""
 
     @property
     def verbs(self) -> tuple[str, ...]:
         """What can be asked of it."""
         if self.alive:
-            return tuple(ways(self.operation))
+            return ways(self.operation, self.asker)
         return ways_on(self.operation, self.standing)
 
 
@@ -79,7 +82,10 @@ async def read(connection: Connection, settings: Settings, namespace: str, servi
     alive = here or (held_by_it and not operation.halted and not surely_dead)
     holder = visible(held.holder, 120) if held is not None and left > 0 else ""
     if alive:
-        return UnderWay(operation, True, holder, here)
+        # Nobody is the second person to themselves.
+        asked = Verb.APPROVE in ways(operation)
+        asker = visible(await patiently(connection.whoami, SECONDS)) if asked else ""
+        return UnderWay(operation, True, holder, here, asker=asker)
     live = await patiently(
         lambda: fresh.read(connection, namespace, service, hints_of(settings.service(namespace, service))), SECONDS
     )
@@ -116,18 +122,29 @@ def assert_allowed(connection: Connection, settings: Settings, under: UnderWay) 
         raise PlanError(f"refused: {policy.value} ({policy.evidence})", "", 3)
 
 
+FORWARD = frozenset({RESUME, str(Verb.KEEP), str(Verb.APPROVE)})
+"""Words by which an operation goes on to its end; the others end it, or leave it to somebody else."""
+
+
 async def assert_may_go_on(connection: Connection, settings: Settings, under: UnderWay, how: str) -> None:
-    """Raise PlanError where this user may not be the one who goes on with it: the rules hold for whoever resumes.
+    """Raise PlanError where this user may not have it go on: the rules hold for whoever resumes, keeps or approves.
 
     Raises ClusterError, TimeoutError where the server does not say who asks.
     """
     plan = under.operation.plan
     environment = settings.environment(connection.identity.context, plan.target.namespace)
-    if how != RESUME or plan.backward:
+    if how not in FORWARD or plan.backward:
         return
     gate = await patiently(lambda: member_gate(connection, settings, environment, plan.kind), SECONDS)
     if gate is not None and gate.stops:
         raise PlanError(f"refused: {gate.value} ({gate.evidence})", f"needed: {gate.limit}", 3)
+
+
+def assert_second(operation: Operation, verb: str, by: str) -> None:
+    """Raise PlanError for who would approve what they began themselves."""
+    if verb == Verb.APPROVE and by == operation.by:
+        words = f"{by} began it, and cannot be the second person to approve it"
+        raise PlanError(words, "somebody else has to, as a user of their own", 3)
 
 
 def request_of(operation: Operation, verb: Verb, by: str, reason: str) -> Request:
@@ -141,12 +158,15 @@ async def ask(connection: Connection, under: UnderWay, verb: Verb, by: str, reas
     Raises PlanError where there is nothing of the kind to ask, ClusterError, OSError.
     """
     operation = under.operation
-    if verb not in ways(operation):
-        words = (
-            f"{operation.plan.kind} of {operation.key} is in phase {operation.phase}: there is nothing to {verb.said}"
+    assert_second(operation, verb, by)
+    can = ways(operation, by)
+    if verb not in can:
+        words = f"{operation.plan.kind} of {operation.key} is in phase {operation.phase}"
+        raise PlanError(
+            f"{words}: there is nothing to {verb.said}",
+            f"it can be asked to: {', '.join(way.said for way in can) or 'nothing'}",
+            4,
         )
-        can = ", ".join(way.said for way in ways(operation)) or "nothing"
-        raise PlanError(words, f"it can be asked to: {can}", 4)
     request = request_of(operation, verb, by, reason)
     if under.here and verb is not Verb.APPROVE:
         folder_of(operation.id).ask(request)
@@ -157,10 +177,26 @@ async def ask(connection: Connection, under: UnderWay, verb: Verb, by: str, reas
     await patiently(lambda: leases.ask(connection, target.namespace, operation.plan.service, text), SECONDS)
 
 
-def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor) -> Folder:
+async def reached(connection: Connection, operation: Operation) -> Target:
+    """The place of an operation as this machine calls it: the very one, by its namespace's uid (I8).
+
+    Context, server and CA are what the machine of the plan called it, and another one may call it otherwise.
+    Raises PlanError where it is another place or nobody can say, ClusterError, TimeoutError.
+    """
+    target, here = operation.plan.target, connection.identity
+    if (here.context, here.server, here.ca_digest) == (target.context, target.server, target.ca_digest):
+        return target
+    uid = await patiently(lambda: connection.namespace_uid(target.namespace), SECONDS) if target.namespace_uid else ""
+    if not uid or uid != target.namespace_uid:
+        words = f"namespace {target.namespace} of {here.context} is not the one that {operation.key} was planned in"
+        raise PlanError(words, f"choose the context that leads to {visible(target.server, 120)}", 4)
+    return replace(target, context=here.context, server=here.server, ca_digest=here.ca_digest)
+
+
+def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor, where: Target | None = None) -> Folder:
     """Let another executor go on with an operation that lost its own: to its end, back, or to be left as it is.
 
-    Raises PlanError where that cannot be, OSError.
+    `where` is what its place is called here. Raises PlanError where that cannot be, OSError.
     """
     operation, now = under.operation, time.time()
     if under.alive:
@@ -184,4 +220,4 @@ def take_up(under: UnderWay, how: str, by: str, reason: str, executor: Executor)
             taken = resuming.aborting(taken, by, redact(reason), now)
     if folder_of(operation.id).alive:
         raise PlanError(f"{operation.key} was taken up on this machine just now", "`mlconsole operations` shows it", 4)
-    return executor.begin(resuming.carried(taken, by, socket.gethostname()))
+    return executor.begin(resuming.carried(taken, by, socket.gethostname(), where))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from mlconsole.config import Settings
 from mlconsole.domain.operation import Operation, Verb
 from mlconsole.engine.answering import describe
 from mlconsole.engine.audit import Journal, default_path
-from mlconsole.engine.execution.folder import Entry, Folder, root
+from mlconsole.engine.execution.folder import Entry, Folder, died
 from mlconsole.engine.execution.runner import Runner
 
 REQUESTS = 0.2
@@ -36,13 +35,12 @@ def main() -> int:
     line = sys.stdin.buffer.readline()
     if not line:
         return 0
-    operation = msgspec.json.decode(line, type=Operation)
-    folder = Folder(root(os.environ) / operation.id)
-    folder.own(os.getpid())
+    operation, path = msgspec.json.decode(line, type=tuple[Operation, str])
+    folder = Folder(Path(path))
     _log_to(folder.log)
     try:
         asyncio.run(_execute(operation, settings, folder))
-    except Exception as error:
+    except Exception as error:  # whatever it is: it has no other place to be told than the log and the folder
         logging.getLogger(__name__).exception("the executor ended over an error of its own")
         words = f"the executor ended over an error of its own ({type(error).__name__}); {folder.log} says which"
         folder.say(Entry(time.time(), "end", words, None, "`mlconsole operations` shows how it stands", 1, ended=True))
@@ -51,7 +49,7 @@ def main() -> int:
 
 
 async def _execute(operation: Operation, settings: Settings, folder: Folder) -> None:
-    target, cluster = operation.plan.target, settings.cluster
+    target, cluster = operation.target, settings.cluster
     try:
         connection = await Connection.open(
             context=cluster.context or target.context, namespace=target.namespace, kubeconfig=cluster.kubeconfig
@@ -60,7 +58,7 @@ async def _execute(operation: Operation, settings: Settings, folder: Folder) -> 
         message, hint, code = describe(error)
         folder.say(Entry(time.time(), "end", f"{message}; nothing was changed", None, hint, code, ended=True))
         return
-    runner = Runner(operation, connection, settings, Journal(default_path(os.environ)), folder, mine=dead)
+    runner = Runner(operation, connection, settings, Journal(default_path(os.environ)), folder, mine=died)
     listener = asyncio.create_task(_listen(runner, folder, operation.phase_at))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, runner.stop)
     try:
@@ -83,16 +81,6 @@ async def _listen(runner: Runner, folder: Folder, since: float = 0.0) -> None:
                 runner.ask(request)
         heard = len(asked)
         await asyncio.sleep(REQUESTS)
-
-
-def dead(operation: str) -> bool:
-    """Whether the executor of an operation ran on this machine and is gone: nobody has to wait for its lock."""
-    if not operation or "/" in operation:
-        return False
-    folder = Folder(root(os.environ) / operation)
-    kept = folder.operation()
-    # A home may be shared by many machines: what runs on another one cannot be seen here.
-    return kept is not None and kept.host == socket.gethostname() and not folder.alive
 
 
 def _log_to(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from mlconsole.cluster.connection import Connection
-from mlconsole.config import ServiceSettings, Settings
+from mlconsole.config import Environment, ServiceSettings, Settings
 from mlconsole.domain.operation import Event, Operation
 from mlconsole.engine.execution.lock import Lock
 from mlconsole.engine.gateway import Gateway, Seen
@@ -51,6 +51,10 @@ class Context:
     def service_settings(self, op: Operation) -> ServiceSettings:
         """The settings of the operation's service."""
         return self.settings.service(op.plan.target.namespace, op.plan.service)
+
+    def environment(self, op: Operation) -> Environment:
+        """The rules of the operation's place, by what it is called here."""
+        return self.settings.environment(op.target.context, op.target.namespace)
 
     async def close(self) -> None:
         """End the workers."""

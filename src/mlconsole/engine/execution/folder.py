@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def root(environ: Mapping[str, str]) -> Path:
     """`$XDG_STATE_HOME/mlconsole/operations`."""
     state = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local/state")
     return Path(state) / "mlconsole" / "operations"
+
+
+def died(operation: str) -> bool:
+    """Whether the executor of an operation ran on this machine and is gone: nobody has to wait for its lock."""
+    if not operation or "/" in operation:
+        return False
+    folder = Folder(root(os.environ) / operation)
+    kept = folder.operation()
+    # A home may be shared by many machines: what runs on another one cannot be seen here.
+    return kept is not None and kept.host == socket.gethostname() and not folder.alive
 
 
 class Folder:

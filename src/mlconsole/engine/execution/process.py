@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 
@@ -43,15 +46,39 @@ class Executor:
         self._write(msgspec.json.encode(settings))
 
     def begin(self, operation: Operation) -> Folder:
-        """Hand it its operation; the folder in which it says what it does. Raises OSError where it is gone."""
+        """Hand it its operation; the folder in which it says what it does.
+
+        Raises OSError where it is gone, and where the folder cannot be written: but for a rollback, which begins
+        with a folder in memory, and says so (I12).
+        """
         folder = Folder(root(os.environ) / operation.id)
+        try:
+            self._put_down(operation, folder)
+        except OSError as error:
+            if not operation.plan.backward:
+                raise
+            folder = self._in_memory(operation, folder, error)
+        self._write(msgspec.json.encode((operation, str(folder.path))))
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        return folder
+
+    def _put_down(self, operation: Operation, folder: Folder) -> None:
         folder.make()
         folder.keep(operation)
         self.begun = folder.size
         folder.own(self._process.pid)
-        self._write(msgspec.json.encode(operation))
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+
+    def _in_memory(self, operation: Operation, folder: Folder, error: OSError) -> Folder:
+        """A folder that needs no disk; one that cannot be written where there is none."""
+        # What is left of the other would make whoever looks take the executor for dead.
+        shutil.rmtree(folder.path, ignore_errors=True)
+        why = f"{folder.path}: {error.strerror or error}"
+        words = f"WARNING: {why}: no record of its own on this machine; going on, this is a rollback"
+        with contextlib.suppress(OSError):
+            folder = Folder(Path(tempfile.mkdtemp(prefix="mlconsole-", dir=_memory())) / operation.id)
+            self._put_down(operation, folder)
+            folder.say(Entry(operation.started_at, "record", words))
         return folder
 
     def dismiss(self) -> None:
@@ -71,6 +98,12 @@ class Executor:
     def gone(self) -> bool:
         """Whether the process has ended."""
         return self._process.poll() is not None
+
+
+def _memory() -> str | None:
+    """A place to write to that is no disk; None for wherever temporary files go."""
+    places = (os.environ.get("XDG_RUNTIME_DIR") or "", "/dev/shm")
+    return next((place for place in places if place and os.access(place, os.W_OK)), None)
 
 
 def begin_with(plan: Plan, consent: Consent, executor: Executor, now: float, terminal: str = "") -> Folder:

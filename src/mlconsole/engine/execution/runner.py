@@ -103,7 +103,7 @@ class Runner:
         self.context = Context(
             connection,
             settings,
-            gateway=Gateway(connection, settings, lock, clock, operation.carried_by),
+            gateway=Gateway(connection, settings, lock, clock, operation.carried_by, operation.reached),
             ledger=ledger,
             lock=lock,
             report=self.report,
@@ -149,7 +149,10 @@ class Runner:
             _, hint, code = describe(self.error) if self.error else ("", "", 1)
         if op.halted:
             hint = hint or f"`mlconsole resume {op.key}` goes on with it, on any machine"
-        self._folder.say(Entry(self._clock(), "end", op.halted or op.why or op.words, outcome, hint, code, ended=True))
+        # Where the disk is full it is on record in the cluster.
+        with contextlib.suppress(OSError):
+            last = op.halted or op.why or op.words
+            self._folder.say(Entry(self._clock(), "end", last, outcome, hint, code, ended=True))
 
     async def _leave(self) -> None:
         """Give up the lock, so that nobody waits for it: it is over, or somebody else goes on with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -78,7 +79,10 @@ async def draft(
         route,
         to_release=found.release,
         warnings=(*found.warnings, found.digest, *_ambiguity(goods, idle, settings.keep_warm, drafting.clock())),
-        gates=_gates(grounds, destination, idle, goods, settings.keep_warm, drafting.clock(), go_on=go_on),
+        gates=(
+            *_gates(grounds, destination, idle, goods, settings.keep_warm, drafting.clock(), go_on=go_on),
+            *_bounds(scalers, deployment, replicas),
+        ),
         replicas=pods,
         way_back=_way_back(service, live, idle),
         expected_seconds=deploying.startup_seconds(live, idle),
@@ -192,6 +196,12 @@ def _gates(
         found.append(gates.quarantine_gate(destination, grounds.past.records, Kind.DEPLOY))
     found.append(_retention(goods, idle, keep_warm, now))
     return tuple(gate for gate in found if gate is not None)
+
+
+def _bounds(scalers: Iterable[autoscaling.Raw], deployment: str, replicas: int) -> list[Gate]:
+    """What the autoscalers of the colour say to a number that somebody asked for."""
+    own = (item for item in scalers if replicas > 0 and autoscaling.scales(item) == deployment)
+    return [gate for item in own if (gate := gates.bounds_gate(item, replicas)) is not None]
 
 
 def _retention(goods: list[Good], idle: Color | None, keep_warm: float, now: float) -> Gate | None:

@@ -11,6 +11,7 @@ from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import Gate, PlanError, Verdict, Write
 from mlconsole.domain.services import Color, ModelService, Shape
 from mlconsole.domain.text import visible
+from mlconsole.engine import gates
 from mlconsole.engine.planning.deploy import DEPLOYMENTS, patched, retained
 from mlconsole.engine.planning.draft import Draft
 from mlconsole.engine.planning.grounds import Grounds
@@ -27,15 +28,15 @@ def draft(kind: Kind, grounds: Grounds, to_color: str, replicas: int, goods: lis
     if seen is None:
         raise PlanError(f"Deployment {color.deployment} is gone", "look again", 4)
     without: frozenset[Phase] = frozenset()
-    gates: list[Gate] = []
+    against: list[Gate] = []
     warnings: list[str] = []
     if kind is Kind.SCALE:
         steps = _scaled(service, color, seen, replicas)
-        gates, warnings = _speaks_against(grounds, color, replicas, goods)
+        against, warnings = _speaks_against(grounds, color, replicas, goods)
         without = frozenset({Phase.READY}) if replicas == 0 else without
     elif kind is Kind.RESTART:
         steps = _restarted(color, seen, now)
-        gates = _interruption(service, color, seen)
+        against = _interruption(service, color, seen)
     else:
         steps = _paused(kind, color, seen)
     label = f"Deployment {service.namespace}/{color.deployment}"
@@ -46,7 +47,7 @@ def draft(kind: Kind, grounds: Grounds, to_color: str, replicas: int, goods: lis
         patched(label, write.patch),
         phases.route(kind, without=without),
         warnings=tuple(warnings),
-        gates=tuple(gates),
+        gates=tuple(against),
         replicas=max(0, replicas) if kind is Kind.SCALE else color.wish,
         way_back=_BACK[kind].format(wish=color.wish, color=color.name or color.deployment),
         expected_seconds=deploying.startup_seconds(color),
@@ -111,16 +112,13 @@ def _speaks_against(grounds: Grounds, color: Color, replicas: int, goods: list[G
     for scaler in grounds.fresh.autoscalers:
         if autoscaling.scales(scaler) != color.deployment:
             continue
-        spec, name = scaler.get("spec") or {}, visible(scaler["metadata"]["name"], 63)
-        least, most = int(spec.get("minReplicas") or 1), int(spec.get("maxReplicas") or 0)
+        name = visible(scaler["metadata"]["name"], 63)
         if replicas == 0:
             warnings.append(f"its autoscaler {name} is off while it is scaled to 0")
-        elif not least <= replicas <= most:
-            value = f"{replicas} asked, which {name} undoes at once"
-            evidence = f"HorizontalPodAutoscaler {service.namespace}/{name}"
-            found.append(Gate("autoscaler", Verdict.FAIL, value, f"between {least} and {most}", evidence))
+        elif beyond := gates.bounds_gate(scaler, replicas):
+            found.append(beyond)
         else:
-            warnings.append(f"its autoscaler {name} goes on deciding, between {least} and {most}")
+            warnings.append(f"its autoscaler {name} goes on deciding, within its bounds")
     return found, warnings
 
 

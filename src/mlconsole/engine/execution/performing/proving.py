@@ -68,7 +68,7 @@ async def smoke(context: Context, op: Operation) -> Event:
         gate = replace(gate, blocks=gate.verdict is Verdict.FAIL)
     elif not payloads.rows:
         # Who has no payload has not asked for a smoke test, unless the rules of the place do; it is told all the same.
-        environment = context.settings.environment(op.plan.target.context, op.plan.target.namespace)
+        environment = context.environment(op)
         gate = replace(gate, blocks=not may_waive(environment, op.plan.kind, gate.name))
     return _judged(context, op, [gate])
 
@@ -100,8 +100,7 @@ async def analysis(context: Context, op: Operation) -> Event:
 
 def analyst_of(context: Context, op: Operation) -> Analyst:
     """Who measures, with the Prometheus that knows the operation's place."""
-    target = op.plan.target
-    url = context.settings.prometheus_url(target.context, target.namespace)
+    url = context.settings.prometheus_url(op.target.context, op.target.namespace)
     return Analyst(context.connection, context.settings, context.offload, prometheus_url=url, clock=context.clock)
 
 
@@ -121,7 +120,7 @@ async def _target(context: Context, op: Operation) -> tuple[ModelService, Color]
 
 def _judged(context: Context, op: Operation, gates: Sequence[Gate]) -> Event:
     """Whether every gate passed, or somebody answers for it with a reason; unknown is not good (I21)."""
-    environment = context.settings.environment(op.plan.target.context, op.plan.target.namespace)
+    environment = context.environment(op)
 
     def waived(gate: Gate) -> bool:
         named = {gate.name, gate.name.partition(".")[0], str(op.phase)} & set(op.waived)

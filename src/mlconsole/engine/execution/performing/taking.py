@@ -64,9 +64,10 @@ async def _look(context: Context, op: Operation) -> Seen:
     if op.then is None:
         return await context.gateway.examine(op.plan, op.waived)
     # Taken up again: what the plan saw has been changed by itself.
-    read, past = await asyncio.gather(
+    read, past, _ = await asyncio.gather(
         context.gateway.read(op.plan),
         past_of(context.connection, op.plan.kind, op.plan.target.namespace, op.plan.service),
+        context.gateway.assert_namespace(op.plan),
     )
     # What its traffic's write rests on is looked at once more before that is sent (I1).
     return Seen(read, past, float("-inf"))

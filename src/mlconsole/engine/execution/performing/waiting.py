@@ -7,6 +7,7 @@ import asyncio
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.cluster.fresh import Fresh
 from mlconsole.domain import owners
+from mlconsole.domain.history import Outcome
 from mlconsole.domain.operation import Event, Expired, Failed, Operation, Overtaken, Passed
 from mlconsole.domain.plans import PlanError, Verdict, escape_pointer
 from mlconsole.domain.text import visible
@@ -22,6 +23,11 @@ LOOK_SECONDS = 10.0
 EMPTY_LOOKS = 3
 """Looks in a row that find no ready pod where the traffic is: then it failed, whatever the analyses say."""
 TICK = 0.2
+LONGEST_DRAIN = 5
+"""Times its drain time that a colour is waited for which is still asked: a client may keep its connection for ever."""
+DRAIN_LOOK = 5.0
+QUIET = 0.1
+"""Requests a second that are none."""
 
 
 async def approval(context: Context, op: Operation) -> Event:
@@ -135,15 +141,39 @@ def _moved_by_others(op: Operation, read: Fresh) -> str:
     if op.plan.revision or service.live == op.plan.to_color:
         return ""
     item = read.raw.get(("services", op.plan.service)) or {}
-    manager, _ = owners.last_writer(item, f"/spec/selector/{escape_pointer(service.color_key)}")
+    # By the key that this operation wrote: where that was taken out, the service may seem to have another.
+    paths = (f"/spec/selector/{escape_pointer(op.plan.color_key)}", "/spec/selector")
+    manager = next((name for path in paths if (name := owners.last_writer(item, path)[0])), "")
     return f"{visible(manager or 'somebody else', 80)} moved the traffic to {service.live or 'no colour'}"
 
 
 async def drain(context: Context, op: Operation) -> Event:
-    """Wait until no request reaches the colour that was left, or its time has passed."""
+    """Wait until its time has passed and, as far as figures say, no request reaches the colour that was left (I4)."""
     seconds = context.service_settings(op).watch.drain
+    left = op.plan.to_color if op.ending is Outcome.RETURNED else op.plan.from_color
     await _until(context, op.phase_at + seconds)
-    return Passed(f"{op.plan.from_color or 'what was left'} had {seconds:.0f} s to drain")
+    rate = await _quiet(context, op, left, op.phase_at + LONGEST_DRAIN * seconds)
+    words = f"{left or 'what was left'} had {max(seconds, context.clock() - op.phase_at):.0f} s to drain"
+    return Passed(words + (f", and still gets {rate:.1f} requests/s" if rate else ""))
+
+
+async def _quiet(context: Context, op: Operation, left: str, end: float) -> float:
+    """Wait until nobody asks a colour any more, or `end`; how often it is asked then, 0 where nobody can say."""
+    analyst, rate = analyst_of(context, op), 0.0
+    while (time_left := end - context.clock()) > 0:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                service = (await context.gateway.read(op.plan)).service
+        except (ClusterError, TimeoutError):
+            return 0.0
+        color = service.color(left)
+        found = await analyst.rate(service, color, op.arrived_at, min(DRAIN_LOOK, time_left)) if color else None
+        rate = found or 0.0
+        if rate <= QUIET:
+            return 0.0
+        context.report(Step("drain", f"{left or 'what was left'} still gets {rate:.1f} requests/s"))
+        await asyncio.sleep(min(LOOK, max(TICK, end - context.clock())))
+    return rate
 
 
 async def _until(context: Context, end: float) -> None:
