@@ -1,9 +1,6 @@
 """Switch and rollback on a real cluster under load: not one request is lost, and everything is on record."""
 
-import asyncio
 import json
-import os
-import sys
 
 import pytest
 
@@ -61,46 +58,32 @@ async def test_the_engine_moves_the_traffic_and_moves_it_back(service, load_on, 
     assert len(journal) == 4, "an intent and an outcome for each"
 
 
-async def mlconsole(service, *arguments):
-    """Run the command line; its exit code and what it printed."""
-    command = (sys.executable, "-m", "mlconsole", *arguments)
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env={**os.environ, **service.environ},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
-    return process.returncode, out.decode(), err.decode()
-
-
 async def test_the_shell_moves_the_traffic_and_moves_it_back(service, load_on):
     await service.proven()
-    code, out, err = await mlconsole(service, "status", "--output", "json")
+    code, out, err = await service.shell("status", "--output", "json")
     assert code == 0, err
     assert '"live": "blue"' in out
 
-    code, out, err = await mlconsole(service, "switch", NAME, "--dry-run", "--output", "json")
+    code, out, err = await service.shell("switch", NAME, "--dry-run", "--output", "json")
     assert (code, json.loads(out)["outcome"]) == (0, "planned"), err
     assert await service.kubectl_live() == "blue"
 
-    code, out, err = await mlconsole(service, "switch", NAME)
+    code, out, err = await service.shell("switch", NAME)
     assert code == 2, "there is nobody to say yes"
     assert await service.kubectl_live() == "blue"
 
-    code, out, err = await mlconsole(service, "switch", NAME, "--yes", "--reason", "v13", "--output", "json")
+    code, out, err = await service.shell("switch", NAME, "--yes", "--reason", "v13", "--output", "json")
     assert (code, json.loads(out)["outcome"]) == (0, "verified"), err
     assert await service.kubectl_live() == "green"
     await within(DEADLINE, lambda: load_on.seen(GREEN, 20))
 
-    code, out, err = await mlconsole(service, "rollback", NAME, "--yes", "--reason", "slow", "--output", "json")
+    code, out, err = await service.shell("rollback", NAME, "--yes", "--reason", "slow", "--output", "json")
     assert (code, json.loads(out)["outcome"]) == (0, "verified"), err
     assert await service.kubectl_live() == "blue"
     await load_on.drain()
     assert load_on.lost == []
 
-    code, out, err = await mlconsole(service, "switch", NAME, "--yes", "--output", "json")
+    code, out, err = await service.shell("switch", NAME, "--yes", "--output", "json")
     assert code == 6, "the release that was rolled back from is not good until a person says so"
     assert "quarantine" in out + err
     assert await service.kubectl_live() == "blue"
