@@ -127,7 +127,7 @@ async def test_drift_by_prometheus_and_by_scraping(pods, prometheus, feed):
         asking._observer._drift_asked = -math.inf
         found = one.drift("ml/churn")
         rows = {(row.feature, row.color): row for row in found.features} if found else {}
-        return rows if len(rows) == 6 and all(row.n >= 250 for row in rows.values()) else None
+        return rows if len(rows) == 6 and all(row.n_current >= 250 for row in rows.values()) else None
 
     for one in (scraping, asking):
         rows = await until(lambda one=one: judged(one))

@@ -341,8 +341,10 @@ def test_drift_rows_say_the_verdict_in_a_word_and_unknown_is_a_dash():
         "ml/fraud",
         NOW,
         (
-            FeatureDrift("amount", "green", 12_345, 0.31, 0.2, DriftVerdict.DRIFTED),
-            FeatureDrift("hour", "blue", 12, None, None, DriftVerdict.UNKNOWN, "needs 200 observations"),
+            FeatureDrift(
+                feature="amount", color="green", n_current=12_345, psi=0.31, effect=0.2, verdict=DriftVerdict.DRIFTED
+            ),
+            FeatureDrift(feature="hour", color="blue", n_current=12, why="needs 200 values"),
         ),
     )
     rows = drift.rows(table, "green")
@@ -353,7 +355,7 @@ def test_drift_rows_say_the_verdict_in_a_word_and_unknown_is_a_dash():
         "–",
         "12",
         "◌ 12 of 200",
-        "needs 200 observations",
+        "needs 200 values",
     ]
 
 

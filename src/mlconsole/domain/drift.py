@@ -1,22 +1,38 @@
-"""Drift of a feature from histograms: live counts against the shares of the training data, over the same edges.
+"""Drift: what is said of a feature, and of all of them together.
 
-PSI is `sum((p - q) * ln(p / q))` over the bins, empty bins given half an observation so that it stays finite; the
-usual reading is 0.1 for a look and 0.25 for a shift. KS from bins is the largest distance between the two cumulative
-shares at the edges: a lower bound of the true statistic.
+Words and facts alone, which the screen imports too. The arithmetic is in `domain.statistics`, which wants numpy.
+
+One unit of effect holds for everything: the share of rows that lie elsewhere. Of numbers it is the KS distance (the
+share that crossed the worst threshold), of categories the total variation distance (the share that would have to move
+back), of missing values the change of their share. A feature has drifted when the change is sure (its q-value is below
+alpha) and large enough to matter (its effect reaches the limit): either alone cries wolf.
 """
 
 from __future__ import annotations
 
 import enum
-import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 MINIMUM_SAMPLE = 200
-PSI_LOOK = 0.1
-PSI_DRIFTED = 0.25
+"""Values on either side, at least."""
+ALPHA = 0.05
+"""The share of false ones among the features that are called changed, at most."""
+MIN_EFFECT = 0.1
+"""The share of rows that must lie elsewhere. A normal feature that moves by half a standard deviation moves 0.20."""
+SEEN = 2.0
+"""An effect of this many times the limit would have been seen, or nothing is said to be ok. One right at the limit is
+seen half of the time however much is counted."""
+POWER = 0.8
+"""Of the minimum detectable effect."""
+ASSUMED_ROWS = 1000
+"""What a reference is taken to rest on that does not say how many rows it rests on."""
+PSI_LOOK = 0.25
+LOOK_SHARE = 0.01
+"""Rows with a category never seen, or newly missing, that are worth a look."""
+OTHER = "__other__"
+"""The category under which a server counts the values that its reference has not."""
 
 
 class DriftVerdict(enum.StrEnum):
@@ -24,114 +40,128 @@ class DriftVerdict(enum.StrEnum):
 
     DRIFTED = "drifted"
     LOOK = "look"
+    """Surely changed, in few rows: outliers, a rare category, some values gone. It counts as not drifted."""
     UNKNOWN = "unknown"
     OK = "ok"
 
 
-class FeatureDrift(Struct, frozen=True):
-    """One feature of one colour against its training data."""
+class Kind(enum.StrEnum):
+    """What a row is about."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    PREDICTION = "prediction"
+
+
+class Method(enum.StrEnum):
+    """Where a p-value is from."""
+
+    RAW = "KS"
+    BINS = "KS on bins"
+    CHI_SQUARE = "chi-square"
+    NONE = ""
+
+
+class Limits(Struct, frozen=True):
+    """What is held to be drift."""
+
+    alpha: float = ALPHA
+    min_effect: float = MIN_EFFECT
+    max_share: float = 0.0
+    """The share of features that may drift before all of it has."""
+
+
+class FeatureDrift(Struct, frozen=True, kw_only=True):
+    """One feature against its reference. None is unknown, or does not apply to its kind."""
 
     feature: str
-    color: str
-    n: int
-    psi: float | None
-    ks: float | None
-    verdict: DriftVerdict
+    color: str = ""
+    kind: Kind = Kind.NUMERIC
+    method: Method = Method.NONE
+    n_reference: int | None = None
+    n_current: int = 0
+    ks: float | None = None
+    """Of raw values Kolmogorov's distance; from bins its lower bound, the largest one at an edge."""
+    ks_upper: float | None = None
+    """From bins: the distance cannot be larger than this."""
+    variation: float | None = None
+    """Of categories: the total variation distance, less what sampling alone would make of it."""
+    chi2: float | None = None
+    bins: int = 0
+    """Bins or categories that were compared."""
+    p_value: float | None = None
+    q_value: float | None = None
+    """The same, by Benjamini and Hochberg's rule, among all features."""
+    psi: float | None = None
+    js: float | None = None
+    """Jensen-Shannon distance, 0 to 1."""
+    wasserstein: float | None = None
+    """In standard deviations of the reference (its interquartile range / 1.349)."""
+    missing_reference: float | None = None
+    """A share of rows."""
+    missing_current: float | None = None
+    missing_p_value: float | None = None
+    missing_q_value: float | None = None
+    effect: float | None = None
+    """The share of rows that lie elsewhere: of the distance and of the change in what is missing, the larger."""
+    mde: float | None = None
+    """The smallest distance that this many values show, four times out of five."""
+    unseen: tuple[str, ...] = ()
+    """Categories that the reference has not, the most frequent first."""
+    unseen_share: float = 0.0
+    gone: bool = False
+    """Whether the current data has no such feature, or one of another kind."""
+    verdict: DriftVerdict = DriftVerdict.UNKNOWN
     why: str = ""
+
+    @property
+    def distance(self) -> float | None:
+        """How far the values went, whatever kind they are."""
+        return self.variation if self.method is Method.CHI_SQUARE else self.ks
 
 
 class DriftTable(Struct, frozen=True):
-    """Every feature of a service, the largest effect first."""
+    """Every feature of a service or of a table, the largest effect first."""
 
     service: str
     at: float
     features: tuple[FeatureDrift, ...] = ()
     problem: str = ""
-    reference: str = "training shares exported by the servers"
-
-
-def bins(cumulative: Sequence[float]) -> list[float]:
-    """Counts (or shares) per bin from cumulative ones."""
-    return [after - before for before, after in zip((0.0, *cumulative), cumulative, strict=False)]
-
-
-def psi(reference: Sequence[float], counts: Sequence[float]) -> float:
-    """The population stability index of `counts` against `reference` shares, one value a bin.
-
-    Raises ValueError if the lengths differ or either sums to nothing.
-    """
-    total, whole = sum(counts), sum(reference)
-    if len(reference) != len(counts) or total <= 0 or whole <= 0:
-        raise ValueError("PSI needs two histograms over the same bins, neither empty")
-    size = len(counts)
-    floor = 0.5 / (total + 0.5 * size)
-    result = 0.0
-    for share, count in zip(reference, counts, strict=True):
-        expected, seen = max(share / whole, floor), max(count / total, floor)
-        result += (seen - expected) * math.log(seen / expected)
-    return result
-
-
-def ks(reference: Sequence[float], counts: Sequence[float]) -> float:
-    """The largest distance of the cumulative shares at the edges, 0 to 1: a lower bound of the KS statistic.
-
-    Raises ValueError as `psi` does.
-    """
-    total, whole = sum(counts), sum(reference)
-    if len(reference) != len(counts) or total <= 0 or whole <= 0:
-        raise ValueError("KS needs two histograms over the same bins, neither empty")
-    expected = seen = distance = 0.0
-    for share, count in zip(reference, counts, strict=True):
-        expected += share / whole
-        seen += count / total
-        distance = max(distance, abs(expected - seen))
-    return min(1.0, distance)
-
-
-def judge(feature: str, color: str, reference: Sequence[float], counts: Sequence[float]) -> FeatureDrift:
-    """The row of one feature. Both sequences hold one value a bin; too few observations are unknown, not ok (I21)."""
-    numbers = (*reference, *counts)
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
-        return FeatureDrift(feature, color, 0, None, None, DriftVerdict.UNKNOWN, "counts that are no numbers")
-    n = int(sum(counts))
-    if n < MINIMUM_SAMPLE:
-        return FeatureDrift(feature, color, n, None, None, DriftVerdict.UNKNOWN, f"needs {MINIMUM_SAMPLE} observations")
-    try:
-        index, distance = psi(reference, counts), ks(reference, counts)
-    except ValueError as error:
-        return FeatureDrift(feature, color, n, None, None, DriftVerdict.UNKNOWN, str(error))
-    # PSI of a sample from the reference itself is about (bins - 1) / n: that much is noise.
-    noise = 2 * max(0, len(counts) - 1) / n
-    verdict = DriftVerdict.OK
-    if index > PSI_DRIFTED + noise:
-        verdict = DriftVerdict.DRIFTED
-    elif index > PSI_LOOK + noise:
-        verdict = DriftVerdict.LOOK
-    return FeatureDrift(feature, color, n, index, distance, verdict)
+    reference: str = ""
+    current: str = ""
+    share: float | None = None
+    """Of the features that can be judged, those that drifted."""
+    verdict: DriftVerdict = DriftVerdict.UNKNOWN
+    why: str = ""
+    """The rule by which it is so, in words."""
+    limits: Limits = Limits()
 
 
 def by_effect(rows: Sequence[FeatureDrift]) -> tuple[FeatureDrift, ...]:
-    """Rows with the largest effect first, the unknown ones last, ties by name."""
-    return tuple(sorted(rows, key=lambda row: (row.psi is None, -(row.psi or 0.0), row.feature, row.color)))
+    """Rows with the largest effect first, those without one last, ties by name."""
+    return tuple(sorted(rows, key=lambda row: (row.effect is None, -(row.effect or 0.0), row.feature, row.color)))
 
 
-def judge_cumulative(
-    feature: str, color: str, reference: Mapping[float, float], counts: Mapping[float, float]
-) -> FeatureDrift:
-    """`judge`, from cumulative values by upper edge: the counts with +Inf, the shares without (the rest is above).
-
-    Counts that fall are raised to their predecessor: Prometheus extrapolates each bucket by itself.
-    """
-    edges = sorted(counts)
-    if not reference:
-        return _unknown(feature, color, counts, "the server exports no reference for it")
-    if edges[-1:] != [math.inf] or sorted(edge for edge in reference if math.isfinite(edge)) != edges[:-1]:
-        return _unknown(feature, color, counts, "its edges are not those of the reference")
-    shares = [reference[edge] for edge in edges[:-1]]
-    rising = list(itertools.accumulate((counts[edge] for edge in edges), max))
-    return judge(feature, color, bins([*shares, 1.0]), bins(rising))
-
-
-def _unknown(feature: str, color: str, counts: Mapping[float, float], why: str) -> FeatureDrift:
-    n = max((count for count in counts.values() if math.isfinite(count)), default=0.0)
-    return FeatureDrift(feature, color, int(n), None, None, DriftVerdict.UNKNOWN, why)
+def overall(rows: Sequence[FeatureDrift], limits: Limits) -> tuple[float | None, DriftVerdict, str]:
+    """The share of the features that drifted, what is said of all of them, and by which rule."""
+    features = [row for row in rows if row.kind is not Kind.PREDICTION]
+    predictions = [row for row in rows if row.kind is Kind.PREDICTION]
+    judged = [row for row in features if row.verdict is not DriftVerdict.UNKNOWN]
+    drifted = sum(row.verdict is DriftVerdict.DRIFTED for row in judged)
+    share = drifted / len(judged) if judged else None
+    counted = f"{drifted} of {len(judged)} features drifted"
+    if any(row.verdict is DriftVerdict.DRIFTED for row in predictions):
+        return share, DriftVerdict.DRIFTED, f"the prediction drifted; {counted}"
+    if share is not None and share > limits.max_share:
+        allowed = f"{limits.max_share:.0%} may" if limits.max_share else "none may"
+        return share, DriftVerdict.DRIFTED, f"{counted}, {allowed}"
+    gone = [row.feature for row in rows if row.gone]
+    if gone:
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        return share, DriftVerdict.UNKNOWN, f"{gone[0]}{more} cannot be compared; {counted}"
+    unknown = len(features) - len(judged)
+    if not judged or unknown > len(judged):
+        return share, DriftVerdict.UNKNOWN, f"{unknown} of {len(features)} features cannot be judged"
+    if any(row.verdict is DriftVerdict.UNKNOWN for row in predictions):
+        return share, DriftVerdict.UNKNOWN, f"the prediction cannot be judged; {counted}"
+    return share, DriftVerdict.OK, counted

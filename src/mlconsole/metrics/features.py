@@ -7,11 +7,15 @@ runs are compared.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 
-from mlconsole.domain.drift import DriftTable, FeatureDrift, by_effect, judge_cumulative
+from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.reference import Numeric
 from mlconsole.domain.services import Color, ModelService
+from mlconsole.domain.statistics import verdicts
+from mlconsole.domain.statistics.judging import Pair, judge_all
 from mlconsole.domain.text import visible
 from mlconsole.metrics.exposition import Page
 from mlconsole.metrics.ledger import grown_buckets, restarted
@@ -21,6 +25,7 @@ from mlconsole.metrics.queries import DRIFT_WINDOW, color_of
 BIN = 30.0
 """Seconds that counts are gathered over; the window moves by as much."""
 MOST_FEATURES = 2000
+EXPORTED = "training shares exported by the servers"
 Histogram = dict[float, float]
 Features = dict[str, Histogram]
 
@@ -36,7 +41,7 @@ class Seen:
 
 def table(service: ModelService, at: float, seen: Mapping[tuple[str, str], Seen]) -> DriftTable:
     """The table of a service from what was seen by colour and version."""
-    rows: list[FeatureDrift] = []
+    pairs: list[Pair] = []
     problems: list[str] = []
     for color in service.colors:
         found = _of_version(color, seen)
@@ -46,14 +51,29 @@ def table(service: ModelService, at: float, seen: Mapping[tuple[str, str], Seen]
         names = sorted(found.counts.keys() | found.references.keys())
         if len(names) > MOST_FEATURES:
             problems.append(f"{color.name}: {len(names)} features, the first {MOST_FEATURES} are shown")
-        rows += [
-            judge_cumulative(visible(name, 80), color.name, found.references.get(name, {}), found.counts.get(name, {}))
+        pairs += [
+            pair(visible(name, 80), color.name, found.references.get(name, {}), found.counts.get(name, {}))
             for name in names[:MOST_FEATURES]
         ]
     problem = "; ".join(problems)
-    if not rows and not problem:
+    if not pairs and not problem:
         problem = "the servers export no ml_feature_value: monitor.features of the serving contract would"
-    return DriftTable(service.key, at, by_effect(rows), problem)
+    rows = judge_all(pairs) if pairs else []
+    return verdicts.table(rows, service=service.key, at=at, reference=EXPORTED, problem=problem)
+
+
+def pair(feature: str, color: str, reference: Mapping[float, float], counts: Mapping[float, float]) -> Pair:
+    """One feature by its cumulative values: the counts with +Inf, the shares of the reference without.
+
+    Counts that fall are raised to their predecessor: Prometheus extrapolates each bucket by itself.
+    """
+    edges = tuple(sorted(edge for edge in reference if math.isfinite(edge)))
+    shares = (0.0, *(reference[edge] for edge in edges), 1.0)
+    before = Numeric(edges, tuple(high - low for low, high in itertools.pairwise(shares))) if edges else None
+    seen = tuple(sorted(edge for edge in counts if math.isfinite(edge)))
+    rising = list(itertools.accumulate((0.0, *(counts[edge] for edge in (*seen, math.inf) if edge in counts)), max))
+    now = Numeric(seen, tuple(high - low for low, high in itertools.pairwise(rising))) if math.inf in counts else None
+    return Pair(feature, before, now, color, known_rows=False)
 
 
 def _of_version(color: Color, seen: Mapping[tuple[str, str], Seen]) -> Seen | str:

@@ -218,7 +218,7 @@ def _figures(
     if table is not None:
         share, worst, problem = _drift(table)
         found |= {"drift.share": share, "drift.worst": worst}
-        early = early or (not why and any(row.n < MINIMUM_SAMPLE for row in table.features))
+        early = early or (not why and any(row.n_current < MINIMUM_SAMPLE for row in table.features))
         why = why or problem
     return Figures(found, n, age, why, early=early)
 

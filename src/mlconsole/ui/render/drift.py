@@ -18,7 +18,7 @@ COLUMNS = (
     Column("feature", 11, 40, grows=True),
     Column("colour", 4, 9),
     Column("PSI", 4, 6, right=True, drop=1),
-    Column("KS", 4, 5, right=True, drop=2),
+    Column("effect", 6, 6, right=True, drop=2),
     Column("n", 1, 7, right=True, drop=4),
     Column("verdict", 4, 12),
     Column("", 0, 40, drop=5),
@@ -32,14 +32,14 @@ def rows(table: DriftTable, live: str) -> list[Row]:
 
 def _row(item: FeatureDrift, live: bool) -> Row:
     word, slot = VERDICTS[item.verdict]
-    if item.verdict is DriftVerdict.UNKNOWN and item.n < MINIMUM_SAMPLE:
-        word = f"◌ {item.n} of {MINIMUM_SAMPLE}"
+    if item.verdict is DriftVerdict.UNKNOWN and item.n_current < MINIMUM_SAMPLE:
+        word = f"◌ {item.n_current} of {MINIMUM_SAMPLE}"
     cells: tuple[Line, ...] = (
         line(item.feature),
         line(Span(f"{'●' if live else '○'} {item.color or 'live'}", hue(item.color, live))),
         line(_figure(item.psi)),
-        line(_figure(item.ks)),
-        line(Span(_rough(item.n), Slot.DIM)),
+        line(_figure(item.effect)),
+        line(Span(_rough(item.n_current), Slot.DIM)),
         line(Span(word, slot)),
         line(Span(item.why, Slot.DIM)),
     )
