@@ -23,7 +23,7 @@ from mlconsole.demo.apiserver.server import serve
 from mlconsole.engine.execution.folder import Folder
 
 embedded = clusters.embedded
-world, environ = worlds.world, worlds.environ
+world, environ, forks = worlds.world, worlds.environ, worlds.forks
 SOURCES = ("KUBECONFIG", "MLFLOW_TRACKING_URI", "PROMETHEUS_URL", "DOCKER_HOST")
 DEADLINE = 120.0
 ALONE = '[defaults.smoke]\nenabled = false\n[defaults.verify]\ndeadline = "1s"\n'

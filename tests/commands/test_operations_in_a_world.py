@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.worlds import COMMAND, DEADLINE, Terminal, shell
+from commands.worlds import DEADLINE, Terminal, command, shell
 from mlconsole.cluster.errors import NotFound
 from mlconsole.config import load
 from mlconsole.engine.execution.folder import Folder
@@ -85,7 +85,7 @@ def colors(environ, service):
 def start(environ, *arguments):
     """A command beside the test."""
     return subprocess.Popen(
-        [*COMMAND, "-n", "ml", *arguments],
+        command(*arguments),
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -9,18 +9,38 @@ import time
 
 import pytest
 
+from commands import forked
+
 COMMAND = (sys.executable, "-m", "mlconsole")
 DEADLINE = 120.0
 
 
 @pytest.fixture(scope="package")
-def world():
+def world(forks):
     """A world of its own, in a process."""
     command = [*COMMAND, "demo", "--headless", "--no-registry", "--output", "json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     yield json.loads(process.stdout.readline())
     process.terminate()
     assert process.wait(DEADLINE) == 0
+
+
+@pytest.fixture(scope="package")
+def forks(tmp_path_factory):
+    """Where the processes of `start` and `shell` come from; it ends with these tests, however they end."""
+    address = str(tmp_path_factory.mktemp("forks") / "socket")
+    command = [sys.executable, forked.__file__, "--serve", address]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdout.readline() == b"ready\n"
+    started.append(address)
+    yield
+    started.remove(address)
+    server.stdin.close()
+    server.wait(DEADLINE)
+
+
+started = []
+"""The address of `forks`."""
 
 
 @pytest.fixture
@@ -31,9 +51,14 @@ def environ(world, tmp_path):
     return {**kept, "KUBECONFIG": world["kubeconfig"], "TERM": "xterm", **{k: str(v) for k, v in places.items()}}
 
 
+def command(*arguments):
+    """The program as a process, forked from one that has everything imported."""
+    return [sys.executable, "-I", "-S", forked.__file__, started[0], "-n", "ml", *arguments]
+
+
 def shell(environ, *arguments):
     return subprocess.run(
-        [*COMMAND, "-n", "ml", *arguments],
+        command(*arguments),
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
