@@ -91,6 +91,8 @@ class Labels:
 
     def judge(self, prediction: Any, actual: Any, tally: Tally) -> None:
         """Count whether a prediction was right. Raises BadLabel, and what the judge raises."""
+        if actual is None or prediction is None:
+            raise BadLabel("the label or the prediction is missing")
         right = bool(self._judge(prediction, actual))
         tally.labels[RIGHT if right else WRONG] += 1
         with self._lock:
