@@ -155,7 +155,7 @@ async def test_403_turns_one_kind_off_and_the_others_live(embedded, mirror, tmp_
     assert "ask for the right to" in state.hint
     with pytest.raises(Forbidden) as refused:
         await connection.get("/api/v1/namespaces/ml/pods")
-    assert (refused.value.verb, refused.value.resource) == ("read", "pods")
+    assert (refused.value.verb, refused.value.resource) == ("list", "pods")
     await connection.close()
 
 

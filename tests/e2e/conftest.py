@@ -160,8 +160,8 @@ class Service:
         head = f'[cluster]\nnamespace = "{self.namespace}"\n\n[defaults]\nwatch_window = "{window}"\n'
         self.config.write_text(head + text)
 
-    def settings(self):
-        options = {"config": str(self.config), "kubeconfig": REAL, "namespace": self.namespace}
+    def settings(self, kubeconfig=REAL):
+        options = {"config": str(self.config), "kubeconfig": str(kubeconfig), "namespace": self.namespace}
         return load(options, {}).settings
 
     @property

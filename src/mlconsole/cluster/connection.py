@@ -305,7 +305,7 @@ class Connection:
         )
 
     def _refusal(self, method: str, path: str, response: Response) -> ClusterError:
-        answer = Answer(response.status, response.body, response.headers, _VERBS.get(method, ""), _resource(path))
+        answer = Answer(response.status, response.body, response.headers, _verb(method, path), _resource(path))
         return explain(answer, self._what(method, path))
 
     def _what(self, method: str, path: str) -> str:
@@ -341,13 +341,24 @@ _FAILURES = (OSError, TimeoutError, EOFError, ValueError, aiohttp.ClientError)
 """What a request can end in, besides its answer."""
 
 
+def _verb(method: str, path: str) -> str:
+    """The verb that a role has to name: reading one object is `get`, reading all of them is `list`."""
+    if method != "GET":
+        return _VERBS.get(method, "")
+    return "list" if len(_parts(path)) == 1 else "get"
+
+
 def _resource(path: str) -> str:
     """`pods` of `/api/v1/namespaces/ml/pods/x`, `deployments` of `/apis/apps/v1/deployments`."""
+    parts = _parts(path)
+    return parts[0] if parts else ""
+
+
+def _parts(path: str) -> list[str]:
+    """What of a path follows the group, the version and the namespace."""
     parts = [part for part in path.split("?", maxsplit=1)[0].split("/") if part]
     parts = parts[2:] if parts[:1] == ["api"] else parts[3:]
-    if len(parts) > 2 and parts[0] == "namespaces":
-        parts = parts[2:]
-    return parts[0] if parts else ""
+    return parts[2:] if len(parts) > 2 and parts[0] == "namespaces" else parts
 
 
 def _text(value: str | int | bool) -> str:
