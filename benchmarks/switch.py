@@ -21,8 +21,8 @@ from mlconsole.cluster.connection import Connection
 from mlconsole.config import Settings, load
 from mlconsole.demo.world import Options, World
 from mlconsole.domain.history import Kind
-from mlconsole.domain.operation import record_of
 from mlconsole.domain.phases import Phase
+from mlconsole.domain.recording import record_of
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution.folder import Folder

@@ -59,6 +59,10 @@ def file(tmp_path, monkeypatch):
         ('[environments.p]\nrequired_gates = ["smokes"]', ":2", "is called 'smokes'; did you mean 'smoke'?"),
         ('[environments.p]\nrequired_gates = ["xyz"]', ":2", "is called 'xyz'; known: smoke, parity, capacity"),
         ("[services.x.analysis.y]\ncount = 1", ":2", "`services.x.analysis.y`: it measures nothing: give it a"),
+        ('[services.x.analysis.y]\ncondition = "p95 <"', ":2", "`services.x.analysis.y.condition`: "),
+        ('[defaults.analysis.y]\ncondition = "p95 <"', ":2", "a value is missing at its end"),
+        ('[defaults.analysis.y]\ncondition = "result < 1"', ":2", "`result` is that of a query, and there is none"),
+        ('[defaults.analysis.y]\nquery = "up"', ":2", "it has a query and no `condition`"),
         ('[environments.p]\ncontexts = "prod"', ":2", "`environments.p.contexts`: expected a list, got text"),
     ],
 )

@@ -38,9 +38,20 @@ def _mistakes(settings: Settings) -> Iterator[Mistake]:
 
 
 def _analyses(table: str, analyses: Mapping[str, Analysis]) -> Iterator[Mistake]:
+    if not analyses:
+        return
+    from mlconsole.domain import conditions  # most settings have none, and a console opens without it
+
     for name, analysis in analyses.items():
-        if not (analysis.condition or analysis.query or analysis.template):
-            yield Mistake(f"{table}.{name}", "it measures nothing: give it a `condition`, a `query` or a `template`")
+        key = f"{table}.{name}"
+        if analysis.template:
+            continue
+        if not (analysis.condition or analysis.query):
+            yield Mistake(key, "it measures nothing: give it a `condition`, a `query` or a `template`")
+        elif not analysis.condition:
+            yield Mistake(key, "it has a query and no `condition`: say what must hold of the `result`")
+        elif fault := conditions.fault(analysis.condition, analysis.query or ""):
+            yield Mistake(f"{key}.condition", fault)
 
 
 def _environment(table: str, environment: Environment, known: Iterable[str]) -> Iterator[Mistake]:

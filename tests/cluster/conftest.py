@@ -8,8 +8,8 @@ import time
 import pytest
 
 from mlconsole.cluster.cache import ClusterCache
+from mlconsole.cluster.colors import NO_HINTS
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.discovery import NO_HINTS
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.demo.apiserver.auth import Rule, User
 from mlconsole.demo.apiserver.faults import Faults

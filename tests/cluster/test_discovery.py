@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from mlconsole.cluster import objects
-from mlconsole.cluster.discovery import Hints, describe
+from mlconsole.cluster.colors import Hints
+from mlconsole.cluster.discovery import describe
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.domain.services import Shape
 

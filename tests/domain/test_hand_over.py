@@ -4,9 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import Asked, Passed, Request, Verb, advance, begin, record_of, ways
+from mlconsole.domain.operation import Asked, Passed, Request, Verb, advance, begin, ways
 from mlconsole.domain.phases import Phase, route
 from mlconsole.domain.plans import Confirmation, Plan, Target, Write
+from mlconsole.domain.recording import record_of
 from mlconsole.domain.resuming import Seen, Standing, abandoned, carried, resumed, standing
 from mlconsole.domain.services import Release
 
@@ -90,3 +91,12 @@ def test_what_was_handed_over_can_be_given_up():
     handed = advance(operation(Phase.APPROVAL), Asked(WORD), 5.0)
     given_up = abandoned(handed, "bob", "not needed", 9.0)
     assert (given_up.halted, given_up.ending, given_up.then) == ("", Outcome.ABANDONED, Phase.RESTORE)
+
+
+def test_what_an_abandoned_operation_made_is_named_with_what_removes_it():
+    made = Write("deployments", "ml", "eta-blue", body={"kind": "Deployment"}, phase=Phase.BRING_UP)
+    op = begin(replace(PLAN, writes=(made, *PLAN.writes)), "ann", 0.0)
+    words = "what it made stays, if it came to that: kubectl -n ml delete deployments eta-blue"
+    assert words in abandoned(replace(op, sent=(0,), phase=Phase.READY), "bob", "no", 9.0).why
+    assert "kubectl" not in abandoned(replace(op, phase=Phase.READY), "bob", "no", 9.0).why, "nothing was sent"
+    assert "kubectl" not in abandoned(replace(op, sent=(0,), arrived_at=5.0), "bob", "no", 9.0).why, "it serves"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import record_of
+from mlconsole.domain.recording import record_of
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.session import Session
 

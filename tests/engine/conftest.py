@@ -15,8 +15,8 @@ from mlconsole.demo.apiserver.faults import Failure
 from mlconsole.demo.apiserver.patches import MERGE
 from mlconsole.demo.world import Options, World
 from mlconsole.domain.history import Kind, Outcome, Record
-from mlconsole.domain.operation import record_of
 from mlconsole.domain.phases import Phase
+from mlconsole.domain.recording import record_of
 from mlconsole.domain.services import Release
 from mlconsole.engine import answers, gates
 from mlconsole.engine.audit import Journal

@@ -379,11 +379,10 @@ async def test_an_api_server_that_goes_away_is_unknown_not_a_failure(embedded):
         (Wanted("p95 < 1", "up"), "does not look at the `result` of its query"),
     ],
 )
-def test_mistakes_of_the_settings_are_known_before_anything_is_measured(item, words):
-    [said] = analysis.mistakes({"x": item})
-    assert words in said
+def test_what_cannot_be_measured_says_why(item, words):
+    assert words in analysis._own("x", item).problem
 
 
-def test_what_is_right_has_no_mistake():
-    right = {"a": Wanted("p95 < 1.2 * live"), "b": Wanted("result < 1", "up"), "c": Wanted(template="slo")}
-    assert analysis.mistakes(right) == []
+@pytest.mark.parametrize("item", [Wanted("p95 < 1.2 * live"), Wanted("result < 1", "up")])
+def test_what_is_right_has_no_mistake(item):
+    assert analysis._own("x", item).problem == ""

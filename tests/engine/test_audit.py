@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from mlconsole.domain.history import Kind, Record
 from mlconsole.engine.audit import Journal
+from mlconsole.engine.execution.folder import Folder
 
 
 @pytest.fixture
@@ -54,3 +56,34 @@ def test_a_disk_that_is_full_is_told_and_spoils_no_other_record(journal, monkeyp
     first, torn, last = journal.path.read_text().splitlines()
     assert ids([first, last]) == ["op-1", "op-3"]
     assert len(torn) == 10
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """What the disk was waited for, by what stood in the file then, and every file that was put in another's place."""
+    seen, real, into = [], os.fsync, Path.replace
+
+    def fsync(descriptor):
+        real(descriptor)
+        seen.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    def put(path, target):
+        seen.append(f"put {path}")
+        return into(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", put)
+    return seen
+
+
+def test_i17_a_record_is_on_the_disk_before_anything_follows(journal, synced):
+    journal.append(record(1))
+    journal.append(record(2))
+    assert synced == [str(journal.path), str(journal.path.parent), str(journal.path)]
+
+
+def test_i17_an_operation_is_on_the_disk_before_it_takes_the_place_of_what_was_there(tmp_path, synced):
+    folder = Folder(tmp_path / "one")
+    folder.make()
+    folder.own(os.getpid())
+    assert synced == [str(folder.path / ".pid.new"), f"put {folder.path / '.pid.new'}"]

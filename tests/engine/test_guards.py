@@ -11,9 +11,10 @@ from mlconsole.cluster import fresh
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import ServiceSettings, Settings, Verify, Watch
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import BACK, begin, returning
+from mlconsole.domain.operation import begin
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.recording import BACK, returning
 from mlconsole.domain.services import Endpoint
 from mlconsole.engine import verify
 from mlconsole.engine.consent import Consent
@@ -62,6 +63,18 @@ async def test_i2_the_way_back_does_not_make_a_selector_that_nobody_saw(desk):
     assert [step["path"] for step in back.write.patch] == ["/spec/selector/color"] * 2
     with pytest.raises(PlanError, match="selector of ml/fraud is not what the plan saw"):
         await runner_of(desk, plan).context.gateway.examine(back)
+
+
+async def test_i7_nothing_is_sent_under_a_lock_that_is_known_to_be_lost(desk):
+    plan = await desk.plan()
+    runner = runner_of(desk, plan)
+    kept = runner.context.lock
+    await kept.take(plan, force=False, mine=lambda _: False)
+    kept.assert_held(plan)
+    kept.lost.set_result("bob has it now")
+    for which in (plan, replace(plan, kind=Kind.ROLLBACK)):
+        with pytest.raises(PlanError, match="the lock of ml/fraud is lost: bob has it now"):
+            kept.assert_held(which)
 
 
 # ---- after it

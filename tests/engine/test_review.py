@@ -20,6 +20,7 @@ from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Overtaken, Request, Verb
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import Confirmation, Plan, PlanError, Target, Write
+from mlconsole.domain.recording import record_of
 from mlconsole.domain.resuming import Standing
 from mlconsole.domain.services import Release
 from mlconsole.engine.consent import Consent
@@ -278,12 +279,10 @@ async def test_who_lost_the_service_still_has_the_end_on_record_and_leaves_the_l
     first, second = await desk.plan(), await desk.plan()
     one = replace(machine.begin(first, "ann", 0.0), tokens=(1,), ending=Outcome.OVERTAKEN, phase=Phase.DONE)
     two = replace(machine.begin(second, "bob", 0.0), tokens=(2,))
-    await history.append(desk.connection, [machine.record_of(two)], history.Past(), two)
+    await history.append(desk.connection, [record_of(two)], history.Past(), two)
     with pytest.raises(Conflict):
-        await history.append(
-            desk.connection, [machine.record_of(replace(one, ending=Outcome.OPEN))], history.Past(), one
-        )
-    await history.append(desk.connection, [replace(machine.record_of(one), ended_at=1.0)], history.Past(), one)
+        await history.append(desk.connection, [record_of(replace(one, ending=Outcome.OPEN))], history.Past(), one)
+    await history.append(desk.connection, [replace(record_of(one), ended_at=1.0)], history.Past(), one)
     past = await history.read(desk.connection, "ml", "fraud")
     assert past.operation.id == second.id
     assert {record.id: record.outcome for record in past.records} == {

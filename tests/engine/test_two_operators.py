@@ -13,10 +13,11 @@ from mlconsole.cluster import history, leases
 from mlconsole.cluster.connection import Connection
 from mlconsole.config import Environment, ServiceSettings, Settings, Verify, Watch
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import Request, Verb, record_of
+from mlconsole.domain.operation import Request, Verb
 from mlconsole.domain.operation import begin as begin_of
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError, Verdict
+from mlconsole.domain.recording import record_of
 from mlconsole.engine import underway
 from mlconsole.engine.execution import __main__ as executor
 from mlconsole.engine.execution import lock

@@ -14,9 +14,9 @@ from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import load
 from mlconsole.demo.world import Options, World
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import BACK, record_of
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.recording import BACK, record_of
 from mlconsole.engine import gateway
 from mlconsole.engine import verify as verifying
 from mlconsole.engine.audit import Journal

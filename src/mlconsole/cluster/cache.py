@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from mlconsole.cluster import discovery, objects, resources
+from mlconsole.cluster.colors import Hints
 from mlconsole.cluster.concern import Concern
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.inventory import Inventory, scaled, slice_service, template_labels
 from mlconsole.cluster.pods import PodRow
 from mlconsole.cluster.reflector import Reflector

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from mlconsole.cluster import discovery, objects, resources
+from mlconsole.cluster.colors import NO_HINTS, PREFIX, Hints
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.errors import Forbidden, NotFound, ServerError
 from mlconsole.cluster.inventory import SLICE_SERVICE, Inventory, scaled
 from mlconsole.cluster.resources import Resource, Served
@@ -68,14 +68,14 @@ class Fresh(Struct, frozen=True):
 
 def _mark(found: dict[str, Any]) -> str:
     """The operation that made an object, by its annotation; what was made by nobody's is like nothing."""
-    return ((found.get("metadata") or {}).get("annotations") or {}).get(discovery.PREFIX + "operation", "") or "?"
+    return ((found.get("metadata") or {}).get("annotations") or {}).get(PREFIX + "operation", "") or "?"
 
 
 async def read(
     connection: Connection,
     namespace: str,
     name: str,
-    hints: Hints = discovery.NO_HINTS,
+    hints: Hints = NO_HINTS,
     base: Mapping[str, str] | None = None,
 ) -> Fresh:
     """Read a Service and all that it stands before, in one round of parallel requests, or two.

@@ -23,9 +23,10 @@ from mlconsole.commands.running import failures, quiet, settings, write_json
 from mlconsole.commands.statusjson import record_json
 from mlconsole.config import Settings
 from mlconsole.domain.history import NOTHING_MOVED, Outcome, Record
-from mlconsole.domain.operation import Operation, Verb, record_of
+from mlconsole.domain.operation import Operation, Verb
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.recording import record_of
 from mlconsole.engine.ledger import Step
 from mlconsole.engine.session import Session
 from mlconsole.engine.underway import ABANDON, ABORT, RESUME, UnderWay, assert_second

@@ -16,8 +16,8 @@ from mlconsole.commands.running import failures, quiet, settings, write_json
 from mlconsole.commands.statusjson import record_json
 from mlconsole.config import Settings
 from mlconsole.domain.history import Outcome, Record
-from mlconsole.domain.operation import record_of
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.recording import record_of
 from mlconsole.engine.ledger import Report, Step
 from mlconsole.engine.session import Session
 from mlconsole.engine.underway import UnderWay

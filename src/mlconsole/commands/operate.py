@@ -26,9 +26,9 @@ from mlconsole.commands.statusjson import record_json
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Operation as Carried
-from mlconsole.domain.operation import record_of
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import Confirmation, Plan, PlanError
+from mlconsole.domain.recording import record_of
 from mlconsole.engine.consent import Consent, check_consent
 from mlconsole.engine.ledger import Step
 from mlconsole.engine.planner import NO_WISH, Wish

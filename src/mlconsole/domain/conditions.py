@@ -46,6 +46,17 @@ class Condition(Struct, frozen=True):
         return self.judge(facts)
 
 
+def fault(condition: str, query: str) -> str:
+    """What is wrong with a condition on the result of `query`, or of none, in words; empty for nothing."""
+    try:
+        found = parse(condition)
+    except ConditionError as error:
+        return str(error)
+    if found.with_result and not query:
+        return "`result` is that of a query, and there is none"
+    return "" if found.with_result or not query else "the condition does not look at the `result` of its query"
+
+
 def parse(text: str) -> Condition:
     """Read a condition. Raises ConditionError."""
     return _Parser(text).condition()

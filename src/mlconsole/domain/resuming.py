@@ -81,8 +81,17 @@ def aborting(op: Operation, by: str, reason: str, now: float) -> Operation:
 def abandoned(op: Operation, by: str, reason: str, now: float) -> Operation:
     """The operation as it is given up: what it pinned is put back, everything else is left as it was found."""
     ending = op.ending if op.ending is not Outcome.OPEN else Outcome.ABANDONED
-    why = f"abandoned by {by}: {reason}"
+    why = f"abandoned by {by}: {reason}" + _left(op)
     return replace(op, phase=Phase.LOCK, phase_at=now, then=Phase.RESTORE, halted="", ending=ending, why=why, words=why)
+
+
+def _left(op: Operation) -> str:
+    """What it may have made, and stays; and how it is removed, by those who do not need it."""
+    made = [op.plan.writes[number] for number in op.sent if op.plan.writes[number].body is not None]
+    if not made or op.arrived_at:
+        return ""
+    commands = "; ".join(f"kubectl -n {write.namespace} delete {write.resource} {write.name}" for write in made)
+    return f"; what it made stays, if it came to that: {commands}"
 
 
 def _entry(op: Operation, state: Standing) -> Phase:

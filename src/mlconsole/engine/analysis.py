@@ -22,7 +22,6 @@ from mlconsole.configoperations import Analysis as Wanted
 from mlconsole.domain import analysis, conditions
 from mlconsole.domain.analysis import Analysis, Measurement, Spec
 from mlconsole.domain.computing import Facts
-from mlconsole.domain.conditions import ConditionError
 from mlconsole.domain.plans import Gate, Verdict
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.text import visible
@@ -44,11 +43,6 @@ _PLACES = re.compile(r"\{(version|color|namespace|service|since)\}")
 
 Say = Callable[[str], None]
 OnChange = Callable[[list[Gate]], None]
-
-
-def mistakes(wanted: Mapping[str, Wanted]) -> list[str]:
-    """What is wrong with the analyses of a service's settings, in words; nothing of it has to be measured to know."""
-    return [spec.problem for name, item in wanted.items() if not item.template and (spec := _own(name, item)).problem]
 
 
 def ready_since(color: Color) -> float:
@@ -244,15 +238,8 @@ def _own(name: str, wanted: Wanted) -> Spec:
     where = f"analysis.{name}"
     if not spec.condition:
         return replace(spec, problem=f"{where}: it has no condition, and names no template")
-    try:
-        condition = conditions.parse(spec.condition)
-    except ConditionError as error:
-        return replace(spec, problem=f"{where}: {error}")
-    if condition.with_result and not spec.query:
-        return replace(spec, problem=f"{where}: `result` is that of a query, and there is none")
-    if spec.query and not condition.with_result:
-        return replace(spec, problem=f"{where}: the condition does not look at the `result` of its query")
-    return spec
+    fault = conditions.fault(spec.condition, spec.query)
+    return replace(spec, problem=f"{where}: {fault}") if fault else spec
 
 
 def _texts(spec: Spec) -> list[str]:

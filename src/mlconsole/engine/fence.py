@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from mlconsole.cluster.discovery import COLOR_KEY
 from mlconsole.cluster.fresh import Fresh
-from mlconsole.domain.operation import BACK
 from mlconsole.domain.plans import Plan, PlanError, Write, escape_pointer
+from mlconsole.domain.recording import BACK
 from mlconsole.engine.planning.draft import FENCE
 
 OPERATION = "mlconsole.io/operation"

@@ -27,9 +27,9 @@ from mlconsole.cluster.errors import (
 )
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
-from mlconsole.domain.operation import BACK
 from mlconsole.domain.phases import UNMADE, Phase
 from mlconsole.domain.plans import FRESH_SECONDS, Gate, Plan, PlanError, Target, Write, well_formed
+from mlconsole.domain.recording import BACK
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
 from mlconsole.engine import gates

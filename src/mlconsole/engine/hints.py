@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlconsole.cluster.discovery import Hints
+from mlconsole.cluster.colors import Hints
 from mlconsole.config import ServiceSettings
 
 

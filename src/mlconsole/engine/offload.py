@@ -221,7 +221,7 @@ def _end_with_parent() -> None:
 def _guarded(function: Callable[[*Ts], T], args: tuple[*Ts]) -> T:
     try:
         return function(*args)
-    except BaseException as error:
+    except BaseException as error:  # also SystemExit: it would end the worker, and the call would never return
         raise _portable(error) from None
 
 
@@ -229,7 +229,7 @@ def _portable(error: BaseException) -> Exception:
     """The error itself if it can be raised in the engine without an import from outside, else its text."""
     home = type(error).__module__.partition(".")[0]
     if isinstance(error, Exception) and (home == "mlconsole" or home in sys.stdlib_module_names):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # anything may come of pickling what somebody else raised
             copy = pickle.loads(pickle.dumps(error))
             if type(copy) is type(error) and str(copy) == str(error):
                 return error

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from mlconsole.cluster.backoff import Backoff
 from mlconsole.cluster.cache import ClusterCache
+from mlconsole.cluster.colors import Hints
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.discovery import Hints
 from mlconsole.cluster.errors import ClusterError, ConfigInvalid, Forbidden, Unauthorized
 from mlconsole.cluster.namespaces import namespaces
 from mlconsole.config import Settings

@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from mlconsole.cluster import fresh, history, resources
+from mlconsole.cluster.colors import Hints
 from mlconsole.cluster.connection import NAME_RULE, Connection, is_name
-from mlconsole.cluster.discovery import Hints, describe, is_candidate
+from mlconsole.cluster.discovery import describe, is_candidate
 from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound
 from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import Settings

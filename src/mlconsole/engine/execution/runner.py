@@ -27,10 +27,10 @@ from mlconsole.domain.operation import (
     Overtaken,
     Request,
     advance,
-    record_of,
 )
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
+from mlconsole.domain.recording import record_of
 from mlconsole.domain.text import visible
 from mlconsole.engine.answering import describe
 from mlconsole.engine.audit import Journal

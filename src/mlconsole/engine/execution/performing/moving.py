@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from mlconsole.cluster.fresh import Fresh
 from mlconsole.domain.history import Outcome, is_bad
-from mlconsole.domain.operation import Event, Expired, Failed, Halted, Operation, Passed, record_of, returning
+from mlconsole.domain.operation import Event, Expired, Failed, Halted, Operation, Passed
 from mlconsole.domain.plans import Verdict
+from mlconsole.domain.recording import record_of, returning
 from mlconsole.engine import gates
 from mlconsole.engine import verify as verifying
 from mlconsole.engine.execution.context import Context

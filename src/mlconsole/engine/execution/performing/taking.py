@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from mlconsole.cluster import history, leases
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain.history import Outcome, Record
-from mlconsole.domain.operation import Event, Operation, Passed, record_of
+from mlconsole.domain.operation import Event, Operation, Passed
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import Write, reversed_write
+from mlconsole.domain.recording import record_of
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.execution.lock import HURRY
 from mlconsole.engine.gateway import Seen
