@@ -14,12 +14,14 @@ import pytest
 from cluster import conftest as clusters
 from commands import worlds
 from engine import conftest as desks
+from kills.nursery import Nursery
 from mlconsole.cli import main
 from mlconsole.commands.operate import Operation
 from mlconsole.commands.rights import needs
 from mlconsole.demo.apiserver.auth import Rule, User
 from mlconsole.demo.apiserver.patches import MERGE
 from mlconsole.demo.apiserver.server import serve
+from mlconsole.engine import session as sessions
 from mlconsole.engine.execution.folder import Folder
 
 embedded = clusters.embedded
@@ -58,8 +60,16 @@ class Result(NamedTuple):
         return json.loads(self.out)
 
 
+@pytest.fixture(scope="package")
+def nursery(tmp_path_factory):
+    """Where executors come from: each is a process of its own, forked from one that has everything imported."""
+    found = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def run(home, capsys):
+def run(home, capsys, nursery, monkeypatch):
     """`await run("status", ...)`: the command line, in a thread with an event loop of its own."""
 
     def within(arguments):
@@ -67,6 +77,8 @@ def run(home, capsys):
             return main(arguments)
         except SystemExit as ended:  # argparse's own
             return ended.code
+
+    monkeypatch.setattr(sessions, "Executor", nursery.executor)
 
     async def call(*arguments):
         capsys.readouterr()

@@ -33,7 +33,7 @@ DROPPED = {"host", "content-length", "transfer-encoding", "connection", "accept-
 class FaultProxy:
     """Listens on loopback. `phase` says where the operation stands, `pid` whose process it is."""
 
-    def __init__(self, kubeconfig, folder):
+    def __init__(self, kubeconfig, folder, outage):
         with open(kubeconfig) as file:
             self._config = yaml.safe_load(file)
         self._folder = folder
@@ -41,7 +41,7 @@ class FaultProxy:
         self._port = 0
         self._listener = self._back = None
         self.phase = self.pid = lambda: ""
-        self.outage = 3.0
+        self.outage = outage
         """Seconds that nobody listens: longer than the lock's duration and every patience of the executor."""
         self.disarm()
 

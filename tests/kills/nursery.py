@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import os
+import pathlib
 import select
 import signal
 import socket
@@ -65,7 +66,8 @@ class Nursery:
         self.address = str(folder / "nursery")
         command = [sys.executable, "-m", "kills.nursery", self.address]
         # It ends with its standard input: with these tests, however they end.
-        self._process = subprocess.Popen(command, cwd="tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        root = pathlib.Path(__file__).parents[1]
+        self._process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout.readline() == b"ready\n"
         self.orders = {}
 
@@ -75,8 +77,8 @@ class Nursery:
 
     def executor(self, settings, **orders):
         """An executor that waits for its operation."""
-        state = {"XDG_STATE_HOME": os.environ["XDG_STATE_HOME"]}
-        return Forked(settings, Child(self.address, {"environ": state, **self.orders, **orders}))
+        here = {"environ": dict(os.environ), "folder": os.getcwd()}
+        return Forked(settings, Child(self.address, {**here, **self.orders, **orders}))
 
 
 class Forked(process.Executor):
@@ -134,7 +136,9 @@ def _execute(connection, orders, main):
         os.setsid()
         os.dup2(connection.fileno(), 0)
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
+        os.environ.clear()
         os.environ.update(orders["environ"])
+        os.chdir(orders["folder"])
         for name, value in orders.get("constants", {}).items():
             _set(*name.split(":"), value)
         if "tally" in orders:

@@ -6,7 +6,7 @@ import pytest
 
 from mlconsole.domain.history import Kind, Outcome
 
-from .conftest import EVERY, KILLED
+from .conftest import EVERY, KILLED, PAUSES, only_where_all_are_tried
 
 ALLOWED = {
     "resume": {Outcome.VERIFIED},
@@ -21,15 +21,20 @@ DEEDS = {
     "deploy and switch": (Kind.DEPLOY, {"go_on": True}),
     "scale": (Kind.SCALE, {}),
     "restart": (Kind.RESTART, {}),
+    "pause": (Kind.PAUSE, {}),
+    "unpause": (Kind.UNPAUSE, {}),
 }
+SAMPLED = ("switch", "rollback", "deploy and switch", "pause")
+"""What is tried on a real cluster where not all is."""
 WAYS = ("resume", "abort", "abandon")
-STRIDE = 5
+STRIDE = 7
 """Of the kill points, one in so many is tried where not all are: the next way on each time."""
 CASES = [(name, how) for name in DEEDS for how in WAYS] if EVERY else [(name, "in turn") for name in DEEDS]
 
 
 @pytest.mark.parametrize(("name", "how"), CASES)
-async def test_killed_at_every_write(stage, tried, name, how):
+async def test_killed_at_every_write(place, stage, tried, name, how):
+    only_where_all_are_tried(place, name in SAMPLED)
     lost, died, count = stage.lost(), True, 0
     points = ((number, when) for number in itertools.count(1) for when in ("before", "after"))
     first = 0 if EVERY else list(DEEDS).index(name) % STRIDE
@@ -38,7 +43,7 @@ async def test_killed_at_every_write(stage, tried, name, how):
         died, write, ended = await killed(stage, name, number, when, way)
         count += 1
         if died:
-            tried(KILLED, name, when, write, way, str(ended.ending) if ended else "as it was")
+            tried(KILLED, stage.where, name, when, write, way, str(ended.ending) if ended else "as it was")
         elif when == "after" or not EVERY:
             break
     assert count > (10 if EVERY else 2), "an operation has more writes than that"
@@ -48,8 +53,7 @@ async def test_killed_at_every_write(stage, tried, name, how):
 async def killed(stage, name, number, when, way):
     """Kill an operation once, take it up, and look at what is there; (whether it died, the write, how it ended)."""
     kind, wish = DEEDS[name]
-    await stage.settled()
-    before = await stage.shape()
+    before = await stage.ready_for(kind)
     plan = await stage.plan(kind, **wish)
     died, writes = await stage.killed(plan, number, when)
     found = await stage.shape()
@@ -77,9 +81,10 @@ async def killed(stage, name, number, when, way):
     return died, short(writes[-1]), ended
 
 
-async def test_who_sized_a_colour_meanwhile_does_not_keep_the_rest_from_being_undone(stage):
+async def test_who_sized_a_colour_meanwhile_does_not_keep_the_rest_from_being_undone(place, stage):
+    only_where_all_are_tried(place, tried=False)
+    _, before = await stage.ready_for(Kind.DEPLOY)
     idle = (await stage.settled()).idle_color
-    _, before = await stage.shape()
     for number in itertools.count(5):
         plan = await stage.plan(Kind.DEPLOY, replicas=idle.wish + 1)
         died, writes = await stage.killed(plan, number, "after")
@@ -91,8 +96,8 @@ async def test_who_sized_a_colour_meanwhile_does_not_keep_the_rest_from_being_un
     await stage.scale(idle.deployment, idle.wish + 2)
     _, ended = await stage.go_on("abort")
     assert ended.ending is Outcome.ABORTED
-    assert f"left behind: the size of deployments ml/{idle.deployment}" in ended.why
-    version, replicas, template = (await stage.shape())[1][idle.name]
+    assert f"left behind: the size of deployments {stage.namespace}/{idle.deployment}" in ended.why
+    version, replicas, template, _ = (await stage.shape())[1][idle.name]
     assert replicas == idle.wish + 2, "what somebody else set is theirs"
     assert (version, template) == (before[idle.name][0], before[idle.name][2])
     await stage.scale(idle.deployment, idle.wish)
@@ -101,8 +106,8 @@ async def test_who_sized_a_colour_meanwhile_does_not_keep_the_rest_from_being_un
 def short(write):
     """`PUT leases`."""
     method, _, path = write.partition(" ")
-    parts = path.split("/namespaces/ml/")[1].split("/")
-    return f"{method} {parts[0]}"
+    parts = path.split("/namespaces/")[1].split("/")
+    return f"{method} {parts[1]}"
 
 
 def changed(before, after):
@@ -115,9 +120,11 @@ def arrived(plan, before, after):
     live, colors = after
     if plan.moves_traffic and live != plan.to_color:
         return False
-    version, replicas, template = colors[plan.to_color]
+    version, replicas, template, paused = colors[plan.to_color]
     if plan.kind is Kind.RESTART:
         return template != before[1][plan.to_color][2]
+    if plan.kind in PAUSES:
+        return paused is (plan.kind is Kind.PAUSE)
     if plan.kind in (Kind.DEPLOY, Kind.SCALE):
         return version == plan.to_release.version and replicas == plan.replicas
     return live == plan.to_color
