@@ -61,9 +61,8 @@ def unread_history_gate(problem: str, kind: Kind) -> Gate:
 
 
 def destination_capacity(service: ModelService, destination: Color, kind: Kind, now: float) -> Gate:
-    """`capacity_gate` for this move; the colour that is left counts for what goes forward only."""
-    current = service.live_color if kind in (Kind.SWITCH, Kind.DEPLOY) else None
-    return capacity_gate(destination, current, kind, now)
+    """`capacity_gate` for a move away from where the traffic is."""
+    return capacity_gate(destination, service.live_color, kind, now)
 
 
 def rollout_gate(destination: Color, kind: Kind) -> Gate:
