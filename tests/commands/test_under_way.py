@@ -50,18 +50,21 @@ async def test_nothing_is_under_way(run, fraud):
     assert (await run("operations", "--output", "json")).json["operations"] == []
 
 
-async def test_what_waits_is_listed_with_all_that_can_be_asked(run, waiting):
+async def test_what_waits_is_listed_with_all_that_can_be_asked(run, guarded, waiting):
     ended = await run("operations", "--output", "json")
     (found,) = ended.json["operations"]
     assert ended.code == 0
     assert (found["kind"], found["service"], found["phase"], found["alive"]) == ("switch", "fraud", "approval", True)
     assert found["here"] is True
-    assert {"abort", "approve"} <= set(found["can"])
+    assert set(found["can"]) == {"abort", "handover"}, "nobody is the second person to themselves"
     assert found["to"] == {"color": "green", "version": "13"}
     assert found["holder"].endswith(found["id"])
     text = (await run("operations")).out
     for words in ("approval", "at work", "mlconsole abort ml/fraud", found["holder"]):
         assert words in text
+    guarded("second")
+    (found,) = (await run("operations", "fraud", "--output", "json")).json["operations"]
+    assert {"abort", "approve"} <= set(found["can"])
 
 
 async def test_from_elsewhere_it_is_the_same_but_for_the_place(run, waiting, elsewhere):
@@ -122,7 +125,7 @@ async def test_without_an_operation(run, fraud, word):
 async def test_4_what_cannot_be_asked_of_one_that_waits(run, fraud, waiting, word):
     ended = await run(word, "fraud", "--yes", "--reason", "x", "--output", "json")
     assert ended.code == ended.json["exit_code"] == 4
-    assert "abort, approve" in ended.json["hint"]
+    assert "abort, handover" in ended.json["hint"]
     assert waiting.folder.alive
 
 
