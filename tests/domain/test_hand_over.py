@@ -1,4 +1,4 @@
-"""An operation is handed over where it is safe to stop, stays as it is, and is somebody else's when they take it up."""
+"""What an operation without an executor has come to; handed over it stays as it is, and is then somebody else's (I18)."""
 
 import pytest
 from msgspec.structs import replace
@@ -100,3 +100,43 @@ def test_what_an_abandoned_operation_made_is_named_with_what_removes_it():
     assert words in abandoned(replace(op, sent=(0,), phase=Phase.READY), "bob", "no", 9.0).why
     assert "kubectl" not in abandoned(replace(op, phase=Phase.READY), "bob", "no", 9.0).why, "nothing was sent"
     assert "kubectl" not in abandoned(replace(op, sent=(0,), arrived_at=5.0), "bob", "no", 9.0).why, "it serves"
+
+
+# ---- what it has come to
+
+HOME, MOVED, NEITHER = Seen(home=True), Seen(moved=True), Seen()
+
+
+@pytest.mark.parametrize(
+    ("phase", "arrived", "ending", "seen", "found"),
+    [
+        (Phase.READY, 0.0, Outcome.OPEN, HOME, Standing.NOT_STARTED),
+        (Phase.READY, 0.0, Outcome.OPEN, replace(HOME, in_place=(0,)), Standing.PARTLY),
+        (Phase.SWITCH, 0.0, Outcome.OPEN, HOME, Standing.NOT_STARTED),
+        (Phase.SWITCH, 0.0, Outcome.OPEN, MOVED, Standing.UNVERIFIED),
+        (Phase.VERIFY, 0.0, Outcome.OPEN, MOVED, Standing.UNVERIFIED),
+        (Phase.WATCH, 4.0, Outcome.OPEN, MOVED, Standing.DONE),
+        (Phase.RESTORE, 4.0, Outcome.OPEN, MOVED, Standing.DONE),
+        (Phase.READY, 0.0, Outcome.OPEN, NEITHER, Standing.OVERTAKEN),
+        (Phase.WATCH, 4.0, Outcome.OPEN, NEITHER, Standing.OVERTAKEN),
+        (Phase.VERIFY, 0.0, Outcome.OPEN, HOME, Standing.OVERTAKEN),
+        (Phase.RESTORE, 4.0, Outcome.OPEN, HOME, Standing.OVERTAKEN),
+        (Phase.RETURN, 4.0, Outcome.OPEN, HOME, Standing.NOT_STARTED),
+        (Phase.RESTORE, 4.0, Outcome.RETURNED, HOME, Standing.NOT_STARTED),
+    ],
+)
+def test_where_the_traffic_is_decides(phase, arrived, ending, seen, found):
+    op = replace(begin(PLAN, "ann", 1.0), phase=phase, arrived_at=arrived, ending=ending)
+    assert standing(op, seen) is found
+
+
+def test_what_moves_no_traffic_is_done_when_only_the_rest_is_missing():
+    op = begin(replace(PLAN, kind=Kind.DEPLOY, route=route(Kind.DEPLOY)), "ann", 1.0)
+    assert standing(replace(op, phase=Phase.RESTORE), NEITHER) is Standing.DONE
+    assert standing(replace(op, phase=Phase.RESTORE, ending=Outcome.ABORTED), NEITHER) is Standing.NOT_STARTED
+    assert standing(replace(op, phase=Phase.READY), replace(NEITHER, in_place=(1,))) is Standing.PARTLY
+
+
+def test_what_was_overtaken_is_not_gone_on_with():
+    with pytest.raises(ValueError, match="overtaken"):
+        resumed(begin(PLAN, "ann", 1.0), Standing.OVERTAKEN, 2.0)
