@@ -121,6 +121,23 @@ def test_what_is_registered_is_what_is_served(copied, trained):
     assert max(scores) > 0.9
 
 
+def test_every_version_brings_its_reference_and_serves_it(copied, trained, monkeypatch):
+    from mlconsole.monitor.reference import load
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", copied)
+    for (name, number), file in training.model_files(trained.with_name("away")).items():
+        reference, data = load(f"models:/{name}/{number}"), json.loads(file.read_text())
+        assert list(reference.features) == data["features"]
+        assert f"{name} v{number}" in reference.source
+        for feature, one in reference.features.items():
+            assert list(one.edges) == data["edges"][feature]
+            assert data["reference_rows"][feature] == one.n == reference.rows
+            below_the_last = sum(one.counts[:-1]) / one.n
+            assert data["reference_share"][feature][-1] == pytest.approx(below_the_last)
+        assert list(reference.prediction.edges) == data["prediction_edges"]
+        assert 0 <= reference.prediction.edges[0] < reference.prediction.edges[-1] <= 1
+
+
 def test_a_served_file_scores_as_the_registered_model(copied, trained, monkeypatch):
     import mlflow
     import pandas as pd

@@ -20,7 +20,9 @@ FEATURES = {"amount": 70.0, "hour": 13, "country": "de"}
 IMPORTED = """
 import sys
 known = set(sys.modules)
-import mlconsole.monitor, mlconsole.monitor.reference
+import mlconsole.monitor.reference
+assert "prometheus_client" not in sys.modules  # a training needs none
+from mlconsole.monitor import *
 new = set(sys.modules) - known
 print(*sorted({name.partition(".")[0] for name in new} - sys.stdlib_module_names - {"typing_extensions"}))
 print(*sorted(name for name in new if name.startswith("mlconsole.") and not name.startswith("mlconsole.monitor")))

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class Histogram:
 
 
 def _edge(value: float) -> str:
-    return "+Inf" if value == math.inf else f"{value:.6g}"
+    return "+Inf" if value == math.inf else repr(float(value))
 
 
 class Model:
@@ -83,10 +83,15 @@ class Model:
         self.accuracy = float(data.get("accuracy", 0.0))
         self.edges: dict[str, list[float]] = data.get("edges", {})
         self.shares: dict[str, list[float]] = data.get("reference_share", {})
+        self.rows: dict[str, float] = data.get("reference_rows", {})
+        self.prediction_edges: list[float] = data.get("prediction_edges", [])
+        self.prediction_shares: list[float] = data.get("prediction_share", [])
+        self._means: list[float] = data["mean"]
 
-    def predict(self, values: list[float]) -> float:
-        """The probability for one row."""
-        score = self._bias + sum(w * x for w, x in zip(self._weights, values, strict=True))
+    def predict(self, values: list[float | None]) -> float:
+        """The probability for one row; what is missing is taken to be as it is on average."""
+        filled = (mean if value is None else value for value, mean in zip(values, self._means, strict=True))
+        score = self._bias + sum(w * x for w, x in zip(self._weights, filled, strict=True))
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, score))))
 
 
@@ -116,13 +121,18 @@ class Figures:
         self.statuses: defaultdict[str, int] = defaultdict(int, {"success": 0, "error": 0})
         self.errors = 0
         self.duration = Histogram(SECONDS)
+        self.in_flight = 0
         self.features = {name: Histogram(tuple(edges)) for name, edges in model.edges.items()}
+        self.missing = dict.fromkeys(model.features, 0)
+        self.predictions = Histogram(tuple(model.prediction_edges))
         self._started = time.time()
 
-    def seen(self, values: list[float]) -> None:
+    def seen(self, values: Sequence[float | None]) -> None:
         """Count a row's features in their histograms."""
         for name, value in zip(self._model.features, values, strict=True):
-            if name in self.features:
+            if value is None:
+                self.missing[name] += 1
+            elif name in self.features:
                 self.features[name].add(value)
 
     def text(self) -> str:
@@ -135,19 +145,45 @@ class Figures:
         ]
         lines += ["# TYPE ml_prediction_duration_seconds histogram"]
         lines += self.duration.lines("ml_prediction_duration_seconds", self.labels)
+        lines += [
+            "# TYPE ml_predictions_in_flight gauge",
+            f"ml_predictions_in_flight{{{self.labels}}} {self.in_flight}",
+        ]
         lines += ["# TYPE ml_model_accuracy gauge", f"ml_model_accuracy{{{self.labels}}} {self._model.accuracy:.6g}"]
         lines += ["# TYPE process_start_time_seconds gauge", f"process_start_time_seconds {self._started:.3f}"]
         lines += ["# TYPE process_resident_memory_bytes gauge", f"process_resident_memory_bytes {_resident()}"]
-        lines += ["# TYPE ml_feature_value histogram"]
+        return "\n".join([*lines, *self._seen_lines(), *self._reference_lines()]) + "\n"
+
+    def _seen_lines(self) -> list[str]:
+        lines = ["# TYPE ml_feature_value histogram"]
         for name, histogram in self.features.items():
             lines += histogram.lines("ml_feature_value", f'feature="{name}",{self.labels}')
-        lines += ["# TYPE ml_feature_reference_share gauge"]
-        for name, shares in self._model.shares.items():
-            for edge, share in zip(self._model.edges.get(name, ()), shares, strict=False):
-                lines.append(
-                    f'ml_feature_reference_share{{feature="{name}",{self.labels},le="{_edge(edge)}"}} {share:.6g}'
-                )
-        return "\n".join(lines) + "\n"
+        lines += ["# TYPE ml_feature_missing_total counter"]
+        for name, count in self.missing.items():
+            lines.append(f'ml_feature_missing_total{{feature="{name}",{self.labels}}} {count}')
+        if self._model.prediction_edges:
+            lines += ["# TYPE ml_prediction_value histogram"]
+            lines += self.predictions.lines("ml_prediction_value", self.labels)
+        return lines
+
+    def _reference_lines(self) -> list[str]:
+        model = self._model
+        lines = ["# TYPE ml_feature_reference_share gauge"]
+        for name, shares in model.shares.items():
+            place = f'ml_feature_reference_share{{feature="{name}",{self.labels}'
+            lines += _shares(place, model.edges.get(name, []), shares)
+        lines += ["# TYPE ml_feature_reference_rows gauge"]
+        for name, rows in model.rows.items():
+            lines.append(f'ml_feature_reference_rows{{feature="{name}",{self.labels}}} {rows:.9g}')
+        if model.prediction_edges:
+            lines += ["# TYPE ml_prediction_reference_share gauge"]
+            place = f"ml_prediction_reference_share{{{self.labels}"
+            lines += _shares(place, model.prediction_edges, model.prediction_shares)
+        return lines
+
+
+def _shares(place: str, edges: list[float], shares: list[float]) -> list[str]:
+    return [f'{place},le="{_edge(edge)}"}} {share:.6g}' for edge, share in zip(edges, shares, strict=False)]
 
 
 def _resident() -> int:
@@ -264,13 +300,22 @@ class Server:
     async def _predict(self, content: bytes) -> tuple[int, str, bytes]:
         started = time.perf_counter()
         try:
-            values = [float(value) for value in json.loads(content)["features"]]
-            if len(values) != len(self._model.features) or not all(map(math.isfinite, values)):
-                raise ValueError(f"features: {len(self._model.features)} finite numbers are wanted")
+            values = [None if value is None else float(value) for value in json.loads(content)["features"]]
+            finite = all(value is None or math.isfinite(value) for value in values)
+            if len(values) != len(self._model.features) or not finite:
+                wanted = len(self._model.features)
+                raise ValueError(f"{wanted} finite numbers are wanted, null for a missing one")
         except (ValueError, KeyError, TypeError) as error:
             self._count("invalid", started)
             return _json(400, {"error": f"features: {error}"})
         self._figures.seen(values)
+        self._figures.in_flight += 1
+        try:
+            return await self._computed(values, started)
+        finally:
+            self._figures.in_flight -= 1
+
+    async def _computed(self, values: list[float | None], started: float) -> tuple[int, str, bytes]:
         slow = self._fault.on("latency")
         spread = 0.7 if slow else 0.35
         await asyncio.sleep(self._random.lognormvariate(math.log(self._median * (9.0 if slow else 1.0)), spread))
@@ -279,6 +324,7 @@ class Server:
             self._count("error", started)
             return _json(500, {"error": "the feature store did not answer (injected fault)"})
         prediction = self._model.predict(values)
+        self._figures.predictions.add(prediction)
         self._count("success", started)
         answer = {"prediction": prediction, "model": self._model.name, "model_version": self._model.version}
         return _json(200, answer)

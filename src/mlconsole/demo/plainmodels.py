@@ -14,6 +14,8 @@ FEATURES = {
     "ranker": ("price", "clicks", "age_days"),
     "eta": ("distance_km", "traffic", "rain"),
 }
+ROWS = 2000
+"""What a reference is said to rest on: its shares are those of a law, not of rows."""
 VERSIONS = {"fraud-scorer": ("11", "12", "13"), "churn": ("7", "8"), "ranker": ("3", "4"), "eta": ("4", "5")}
 
 
@@ -50,5 +52,6 @@ def _model(model: str, version: str) -> dict[str, object]:
         "intercept": round(drawn.gauss(0, 0.5), 4),
         "edges": {f: [round(m + s * z, 4) for z in grid] for f, m, s in zip(features, mean, scale, strict=True)},
         "reference_share": {f: [round(share, 6) for share in normal] for f in features},
+        "reference_rows": dict.fromkeys(features, ROWS),
         "accuracy": round(drawn.uniform(0.86, 0.94), 4),
     }

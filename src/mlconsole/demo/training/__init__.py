@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 from mlconsole.demo.training.plan import total
 
-FORMAT = 3
+FORMAT = 4
 """Raised when what is trained, or how it is kept, changes."""
 DATABASE = "mlflow.db"
 ARTIFACTS = "artifacts"

@@ -7,6 +7,7 @@ test rows. Prints a line for every version.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -16,10 +17,12 @@ from typing import Any
 from mlconsole.demo.node.zygote import die_with_parent
 from mlconsole.demo.training import ARTIFACTS, DATABASE, INDEX
 from mlconsole.demo.training.plan import PLANS, Plan
+from mlconsole.domain.reference import Numeric, Reference
+from mlconsole.monitor.reference import from_frame, log_reference
 
 TEST_ROWS = 20000
-GRID = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
-"""Edges of the features' histograms, in standard scores."""
+BINS = 10
+"""Of the features' and the predictions' histograms: a page of figures is read every few seconds."""
 DIGEST_TAG = "mlconsole.io/image-digest"
 
 
@@ -78,6 +81,12 @@ class Training:
         self._model = make_pipeline(StandardScaler(), LogisticRegression(C=self.params["C"]))
         self._model.fit(self._rows, labels)
         self.metrics = _metrics(self._model, *test)
+        self._reference = from_frame(
+            self._rows,
+            self._model.predict_proba(self._rows)[:, 1],
+            bins=BINS,
+            source=f"the {len(self._rows)} rows that {plan.name} v{number} was trained on",
+        )
         self._git_sha = hashlib.sha1(f"{plan.name}:{number}".encode()).hexdigest()
 
     def log(self, client: Any, experiment: str, path: Path) -> None:
@@ -104,6 +113,7 @@ class Training:
                 registered_model_name=plan.name,
             )
             mlflow.log_metrics(self.metrics)
+            log_reference(self._reference, run.info.run_id)
         if str(info.registered_model_version) != str(number):
             raise RuntimeError(f"MLflow numbered {plan.name} {info.registered_model_version} instead of {number}")
         content = json.dumps(self._served(run.info.run_id)).encode()
@@ -116,10 +126,6 @@ class Training:
         """The model as the demo's model server reads it."""
         scaler, logistic = (step for _, step in self._model.steps)
         features = list(self._plan.features)
-        edges = {
-            name: [float(mean + scale * score) for score in GRID]
-            for name, mean, scale in zip(features, scaler.mean_, scaler.scale_, strict=True)
-        }
         return {
             "model": self._plan.name,
             "version": str(self._number),
@@ -131,12 +137,29 @@ class Training:
             "scale": scaler.scale_.tolist(),
             "coef": logistic.coef_[0].tolist(),
             "intercept": float(logistic.intercept_[0]),
-            "edges": edges,
-            "reference_share": {
-                name: [float((self._rows[name] <= edge).mean()) for edge in edges[name]] for name in features
-            },
             "accuracy": self.metrics["accuracy"],
+            **_served_reference(self._reference),
         }
+
+
+def _served_reference(reference: Reference) -> dict[str, Any]:
+    """The reference as the model server tells it."""
+    features = {name: one for name, one in reference.features.items() if isinstance(one, Numeric)}
+    found: dict[str, Any] = {
+        "edges": {name: one.edges for name, one in features.items()},
+        "reference_share": {name: _cumulative(one) for name, one in features.items()},
+        "reference_rows": {name: one.n + one.missing for name, one in features.items()},
+    }
+    if isinstance(reference.prediction, Numeric):
+        found |= {
+            "prediction_edges": reference.prediction.edges,
+            "prediction_share": _cumulative(reference.prediction),
+        }
+    return found
+
+
+def _cumulative(one: Numeric) -> list[float]:
+    return [count / one.n for count in itertools.accumulate(one.counts[:-1])]
 
 
 def _rows(plan: Plan, seed: int, count: int) -> tuple[Any, Any]:
