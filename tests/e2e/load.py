@@ -29,13 +29,18 @@ class Load:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0)) as fresh,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=4)) as kept,
         ):
-            while True:
-                due += 1 / RATE
-                await asyncio.sleep(due - time.monotonic())
-                self.sent += 1
-                task = asyncio.create_task(self._ask(fresh if self.sent % 2 else kept, self.versions, self.lost))
-                self._open.add(task)
-                task.add_done_callback(self._open.discard)
+            try:
+                while True:
+                    due += 1 / RATE
+                    await asyncio.sleep(due - time.monotonic())
+                    self.sent += 1
+                    task = asyncio.create_task(self._ask(fresh if self.sent % 2 else kept, self.versions, self.lost))
+                    self._open.add(task)
+                    task.add_done_callback(self._open.discard)
+            finally:
+                # What is under way when the counting ends is broken off here, and no loss.
+                for task in self._open:
+                    task.cancel()
 
     async def _ask(self, session, versions, lost):
         try:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from e2e.load import Load
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import Forbidden, NotFound
+from mlconsole.cluster.errors import Forbidden, NotFound, Unreachable
 from mlconsole.config import ServiceSettings, Settings, Verify
 from mlconsole.configoperations import Deploy, Smoke, Watch
 from mlconsole.demo import plainmodels
@@ -104,10 +104,10 @@ async def load(bench):
     async with asyncio.timeout(10):
         while one.sent < 100:
             await asyncio.sleep(0.05)
-    lost = list(one.lost)
+    await one.drain()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert lost == []
+    assert one.lost == []
 
 
 async def test_a_plain_service_is_adopted_deployed_to_and_given_back(bench, load):
@@ -241,6 +241,27 @@ async def test_a_pod_that_must_not_be_taken_out_ends_as_in_any_rolling_update(be
     assert record.outcome is Outcome.RETURNED, record
     assert await bench.deployment(COPY) is None
     assert any("stays in the Service until it ends" in step.words for step in bench.steps)
+
+
+async def test_i19_an_abort_begun_again_finds_the_pods_out_of_the_service(bench, load, cut_off, monkeypatch):
+    withdraw, unheard = Gateway.withdraw, []
+
+    async def lose(*arguments):
+        await withdraw(*arguments)
+        if not unheard:
+            unheard.append(True)
+            raise Unreachable("no answer", "the connection broke", "try again")
+
+    monkeypatch.setattr(Gateway, "withdraw", lose)
+    _, record = await bench.abort_in(Kind.ADOPT, Phase.DRAIN)
+    assert unheard
+    assert record.outcome is Outcome.RETURNED, (record, bench.steps)
+    assert await bench.deployment(COPY) is None
+    assert cut_off == []
+    words = [step.words for step in bench.steps]
+    assert sum(text.endswith(f"is out of Service {NAME}") for text in words) == 1, "it is taken out once"
+    out = next(text for text in words if "to drain" in text and "out of the Service" in text)
+    assert words.index(out) < words.index(f"delete deployments ml/{COPY}"), "and drained after, however it came there"
 
 
 async def test_an_undoing_aborted_leaves_the_adoption_as_it_was(bench, load):
