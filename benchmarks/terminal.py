@@ -14,6 +14,7 @@ import signal
 import struct
 import termios
 import time
+from pathlib import Path
 
 import psutil
 import pyte
@@ -64,17 +65,15 @@ class Program:
 
     def wait_for(self, text: str, seconds: float) -> float:
         """Seconds since the start until `text` stood on the screen. Raises TimeoutError with the screen."""
-        end = time.perf_counter() + seconds
-        while text not in "\n".join(self.screen.display):
-            if time.perf_counter() > end or not self._pump(0.005):
-                raise TimeoutError(f"no {text!r} in {seconds} s:\n" + "\n".join(self.screen.display))
+        self.wait_until(re.escape(text), seconds)
         return time.perf_counter() - self.started
 
     def wait_until(self, pattern: str, seconds: float) -> re.Match[str]:
         """The match of a regular expression on the screen's text. Raises TimeoutError with the screen."""
         end = time.perf_counter() + seconds
+        # Looked at when something was written alone: who reads the screen all the time takes a core from the program.
         while (found := re.search(pattern, self.text)) is None:
-            if time.perf_counter() > end or not self._pump(0.02):
+            if not self.wait_for_bytes(end - time.perf_counter()):
                 raise TimeoutError(f"no match of {pattern!r} in {seconds} s:\n{self.text}")
         return found
 
@@ -117,6 +116,11 @@ class Program:
         """The program and all its children, the program first."""
         root = psutil.Process(self.pid)
         return [root, *root.children(recursive=True)]
+
+    def processor(self) -> float:
+        """Seconds of the processor that the program itself has used, its children left out."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def cpu(self, seconds: float) -> float:
         """CPU of all its processes over `seconds`, as a share of one core."""

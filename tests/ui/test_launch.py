@@ -19,6 +19,18 @@ MainScreen.on_mount = broken
 sys.exit(launch.run({}))
 """
 
+PAINTED = """
+import sys
+from mlconsole import cli
+from mlconsole.ui.screens.main import MainScreen
+def painted(self):
+    with open("modules", "w") as file:
+        file.write("\\n".join(sys.modules))
+    self.app.exit(0)
+MainScreen._fill = painted
+sys.exit(cli.main([]))
+"""
+
 
 @pytest.fixture
 def terminal(tmp_path):
@@ -50,6 +62,20 @@ def test_an_error_of_its_own_leaves_a_line_and_no_traceback(terminal, tmp_path):
     assert "Traceback" not in written
     log = (tmp_path / "state" / "mlconsole" / "mlconsole.log").read_text()
     assert "ValueError: a bug of the console" in log
+
+
+def test_what_a_key_opens_and_what_a_pane_holds_is_imported_after_the_first_paint(terminal, tmp_path):
+    code, written = terminal(sys.executable, "-c", PAINTED)
+    assert code == 0, written
+    imported = (tmp_path / "modules").read_text().split()
+    late = {"hashlib", "numpy", "importlib.resources", "mlconsole.ui.chart.widget"}
+    late |= {"kubernetes", "aiohttp", "mlflow", "pandas", "scipy", "prometheus_api_client", "docker"}
+    assert not late.intersection(imported)
+    assert sorted(name for name in imported if name.startswith("mlconsole.ui.screens.")) == ["mlconsole.ui.screens.main"]
+    engine = {f"mlconsole.engine.{name}" for name in ("protocol", "channel", "spawn")}
+    assert {name for name in imported if name.startswith("mlconsole.engine.")} <= engine
+    adapters = ("cluster", "registry", "metrics", "images", "pipelines", "monitor", "demo")
+    assert not [name for name in imported if name.startswith(tuple(f"mlconsole.{folder}" for folder in adapters))]
 
 
 def test_a_wrong_configuration_is_refused_before_the_screen_opens(terminal, tmp_path):

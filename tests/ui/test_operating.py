@@ -51,6 +51,16 @@ async def test_a_key_that_lacks_a_verb_is_off_and_says_which(silent):
 # ---- plans
 
 
+async def test_what_comes_while_a_page_is_being_made_does_not_break_it(silent):
+    async with silent() as driver:
+        await ready(driver)
+        driver.app.action_operations()
+        assert not driver.app.screen.is_mounted
+        driver.app._paint()
+        driver.app._engine_lost("it ended")
+        await driver.until("nothing is under way")
+
+
 async def test_d_deploys_the_version_under_the_registrys_cursor(silent):
     async with silent() as driver:
         await ready(driver)

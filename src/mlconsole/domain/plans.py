@@ -8,7 +8,6 @@ needs (I1), the precondition of the write (I6), the confirmation in proportion (
 from __future__ import annotations
 
 import enum
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -233,6 +232,8 @@ class Plan(Struct, frozen=True):
     @property
     def hash(self) -> str:
         """The first 12 hex digits of SHA-256 over all that a confirmation is bound to (I10)."""
+        import hashlib  # planning alone needs it, and a console is not to wait for it when it opens
+
         gates = [(gate.name, gate.verdict, gate.blocks, gate.waivable) for gate in self.gates]
         bound: list[object] = [
             self.id,

@@ -110,16 +110,22 @@ class Console(Actions):
         self.theme = wanted if wanted in self.available_themes else themes.DEFAULT
         return problems
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Apply another theme. Before there is a screen nothing has a style yet, and what is parsed has its colours."""
+        if self.screen_stack:
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.set_variables(self.get_css_variables())
+
     # ---- life
 
     def get_default_screen(self) -> Screen[Any]:
         """The main screen is the bottom one."""
-        return MainScreen(self.known)
+        return MainScreen(self.known, self.size)
 
     def on_mount(self) -> None:
-        """Listen to the engine, and to signals."""
-        self._link_task = asyncio.create_task(self._link.run())
-        self._link_task.add_done_callback(self._link_ended)
+        """Listen to signals, and to the engine once the frames are painted."""
+        self.call_after_refresh(self._listen)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             try:
@@ -129,6 +135,10 @@ class Console(Actions):
                 break
         for problem in [*self._theme_problems, *filter(None, [self.opening_words])]:
             self.notify(problem, severity="warning", markup=False)
+
+    def _listen(self) -> None:
+        self._link_task = asyncio.create_task(self._link.run())
+        self._link_task.add_done_callback(self._link_ended)
 
     async def on_unmount(self) -> None:
         """End the engine with its UI."""
@@ -181,7 +191,7 @@ class Console(Actions):
         self._under_way.clear()
         for screen in self.screen_stack:
             lost = getattr(screen, "lost", None)
-            if lost is not None:
+            if lost is not None and screen.is_mounted:
                 lost()
         self._main.show()
 
@@ -217,7 +227,8 @@ class Console(Actions):
         self.select(self._main.pointed())
         for screen in self.screen_stack[1:]:
             renew = getattr(screen, "renew", None)
-            if renew is not None:
+            # One that is being made shows what is known when it stands.
+            if renew is not None and screen.is_mounted:
                 renew()
 
     def _answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress | protocol.Log) -> None:

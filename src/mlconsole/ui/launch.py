@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import select
@@ -40,6 +41,8 @@ def run(options: Mapping[str, object]) -> int:
     threading.Thread(target=_end_with_the_terminal, args=(sys.stdin.fileno(),), daemon=True).start()
     for attempt in range(RESTARTS):
         started, app = time.monotonic(), None
+        # Nothing that a start makes is waste; once it stands, the main screen has the collector work again.
+        gc.disable()
         engine = spawn(options, path)
         try:
             look = load(options, os.environ).settings.ui
@@ -94,6 +97,9 @@ def _open(engine: EngineProcess, options: Mapping[str, object], look: Ui, path: 
     if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
         # Rich takes such a terminal for one of 80x25; at any other size Textual would lay out again and again.
         os.environ["TERM"] = "ansi"
+    if not all(os.get_terminal_size(sys.stdin.fileno())):
+        # A serial line tells no size. Rich takes it for one of 80x25, Textual for one of 80x24, with the same result.
+        os.environ.update(COLUMNS="80", LINES="24")
     if not plain:
         return Console(engine, options, path, theme)
     from mlconsole.ui.driver import AsciiDriver

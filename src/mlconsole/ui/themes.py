@@ -10,7 +10,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 
 from textual.theme import Theme
@@ -40,8 +39,8 @@ class ThemeError(Exception):
 
 def folders(environ: Mapping[str, str]) -> Iterator[Path]:
     """Where themes are: the package's (the checkout's while it is not installed), then the user's."""
-    packaged = Path(str(resources.files("mlconsole"))) / "themes"
-    yield packaged if packaged.is_dir() else Path(str(resources.files("mlconsole"))).parents[1] / "themes"
+    package = Path(__file__).parents[1]
+    yield packaged if (packaged := package / "themes").is_dir() else package.parents[1] / "themes"
     home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".config")
     yield Path(home) / "mlconsole" / "themes"
 

@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import DescendantFocus, Resize
+from textual.geometry import Size
 from textual.screen import Screen
 
 from mlconsole.domain.services import Health
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from mlconsole.ui.app import Console
 
 PANES = (FleetPane, PipelinePane, RegistryPane, LatencyPane, DriftPane, DeploymentPane)
+WIDTHS = {180: "-wide", 100: "-normal", 0: "-narrow"}
+HEIGHTS = {34: "-tall", 12: "-low", 0: "-flat"}
+"""The classes by the columns and the rows that they begin with; Textual's breakpoints come after the first paint."""
 STANDING_SECONDS = 5.0
 """After which modules, screens and most of the fleet are there."""
 COVERED_SECONDS = 15
@@ -52,16 +56,14 @@ def _app_action(action: str) -> str:
 class MainScreen(Screen[None]):
     """What stands on the terminal all day."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (180, "-wide")]  # noqa: RUF012 - as Textual declares it
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-low"), (34, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key.key, _app_action(key.action), key.label, show=False) for key in KEYS if key.action),
         *(Binding(str(number), f"app.pane({number})", show=False) for number in range(1, 7)),
         Binding("escape", "app.escape", show=False),
     ]
 
-    def __init__(self, known: Known) -> None:
-        super().__init__()
+    def __init__(self, known: Known, room: Size) -> None:
+        super().__init__(classes=" ".join(_fitting(room)))
         self._known = known
         self._current = "fleet"
         self._zoomed = False
@@ -114,7 +116,12 @@ class MainScreen(Screen[None]):
 
     @property
     def _small(self) -> bool:
-        return self.size.width < 100 or self.size.height < 24
+        return self._room.width < 100 or self._room.height < 24
+
+    @property
+    def _room(self) -> Size:
+        """The size of the terminal, also before the first layout."""
+        return self.app.size
 
     @property
     def fleet(self) -> Table | None:
@@ -157,13 +164,13 @@ class MainScreen(Screen[None]):
         self.show()
 
     def _show_header(self, now: float) -> None:
-        width = max(1, self.size.width - 2)
+        width, height = max(1, self._room.width - 2), self._room.height
         lines = [
             header.place(self._known, now, width),
             header.service(self._known, now, width),
             header.meter(self._known, now, width),
         ]
-        self.query_one("#header", Lines).show(lines[:1] if self.size.height < 8 else lines)
+        self.query_one("#header", Lines).show(lines[:1] if height < 8 else lines)
         if self.single:
             self.query_one("#tabs", Lines).show([self._tabs()])
         self.query_one("#hints", Lines).show([hints(width, self._known.missing)])
@@ -221,12 +228,13 @@ class MainScreen(Screen[None]):
             main.focus(scroll_visible=False)
 
     def _arrange(self) -> None:
-        single = self.single
-        self.set_class(single, "-single")
+        single, height = self.single, self._room.height
+        fits, classes = _fitting(self._room), (*WIDTHS.values(), *HEIGHTS.values())
+        self.update_classes({**{name: name in fits for name in classes}, "-single": single})
         for pane in self.query(Pane):
             pane.display = not single or pane.id == self._current
-        self.query_one("#tabs").display = single and self.size.height >= 8
-        self.query_one("#hints").display = self.size.height >= 6
+        self.query_one("#tabs").display = single and height >= 8
+        self.query_one("#hints").display = height >= 6
         cast("Console", self.app).post_shown(tuple(str(pane.id) for pane in self.panes))
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
@@ -284,11 +292,18 @@ class MainScreen(Screen[None]):
             self._focus_current()
 
 
+def _fitting(room: Size) -> tuple[str, str]:
+    """The classes of a screen of this size."""
+    width = next(name for least, name in WIDTHS.items() if room.width >= least)
+    return width, next(name for least, name in HEIGHTS.items() if room.height >= least)
+
+
 def _spare_what_stands() -> None:
     """Take what is there now, which is there to the end, out of the collector's rounds: each costs a key 40 ms."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 ALLOWED: Mapping[str, str] = {}
