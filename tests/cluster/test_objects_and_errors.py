@@ -10,8 +10,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlconsole.cluster import objects
-from mlconsole.cluster.connection import Connection, _lines, _resource
+from mlconsole.cluster import objects, streams
+from mlconsole.cluster.connection import Connection, _resource
 from mlconsole.cluster.errors import (
     Answer,
     Conflict,
@@ -98,7 +98,7 @@ def test_lines_are_whole_wherever_they_are_cut(lines, data):
     chunks = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
     async def collect():
-        return [line async for line in _lines(Chunks([chunk for chunk in chunks if chunk]))]
+        return [line async for line in streams.lines(Chunks([chunk for chunk in chunks if chunk]))]
 
     assert asyncio.run(collect()) == lines
 

@@ -1,4 +1,4 @@
-"""What an operation without an executor has come to; handed over it stays as it is, and is then somebody else's (I18)."""
+"""What an operation without an executor has come to; handed over it stays as it is until it is somebody else's."""
 
 import pytest
 from msgspec.structs import replace

@@ -8,9 +8,7 @@ wrong leaves here as a `ClusterError`. Every wait has an end.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
@@ -35,6 +33,7 @@ from mlconsole.cluster.errors import (
 )
 from mlconsole.cluster.kube import load
 from mlconsole.cluster.kubeconfig import ContextInfo, contexts
+from mlconsole.cluster.streams import keep_alive, lines, read_body
 from mlconsole.cluster.wire import encoded
 from mlconsole.domain.text import visible
 
@@ -184,7 +183,7 @@ class Connection:
         try:
             # Not aiohttp's total alone: it does not cover a proxy's handshake or a slow close.
             async with asyncio.timeout(timeout), self._send(method, path, sent, data, params, timeout) as response:
-                received = await _read(response, limit)
+                received = await read_body(response, limit)
                 self.heard = response.headers.get("Date", ""), time.time()
                 return Response(response.status, _lower(response.headers), received)
         except _FAILURES as error:
@@ -203,11 +202,11 @@ class Connection:
         try:
             async with self._send("GET", path, sent, None, params, None, read_timeout) as response:
                 if response.status != 200:
-                    received = await _read(response, 100_000)
+                    received = await read_body(response, 100_000)
                     raise self._refusal("GET", path, Response(response.status, _lower(response.headers), received))
-                _keep_alive(response)
+                keep_alive(response)
                 yield b""
-                async for line in _lines(response.content):
+                async for line in lines(response.content):
                     yield line
         except _FAILURES as error:
             if isinstance(error, TimeoutError):
@@ -367,47 +366,3 @@ def _text(value: str | int | bool) -> str:
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-async def _read(response: Any, limit: int | None) -> bytes:
-    if limit is None:
-        whole: bytes = await response.read()
-        return whole
-    parts, size = [], 0
-    async for chunk in response.content.iter_any():
-        parts.append(chunk)
-        size += len(chunk)
-        if size >= limit:
-            break
-    return b"".join(parts)[:limit]
-
-
-async def _lines(content: Any) -> AsyncIterator[bytes]:
-    """Split what arrives into lines. A line may be cut anywhere, and be larger than any buffer."""
-    pending: list[bytes] = []
-    async for chunk in content.iter_any():
-        first, *rest = chunk.split(b"\n")
-        pending.append(first)
-        if not rest:
-            continue
-        yield b"".join(pending)
-        for line in rest[:-1]:
-            yield line
-        pending = [rest[-1]]
-    last = b"".join(pending)
-    if last:
-        yield last
-
-
-def _keep_alive(response: Any) -> None:
-    """Let the kernel notice a dead peer in half a minute: a watch sends nothing of its own."""
-    transport = response.connection.transport if response.connection else None
-    sock = transport.get_extra_info("socket") if transport else None
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-            option = getattr(socket, name, None)
-            if option is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
