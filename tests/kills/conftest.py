@@ -1,4 +1,4 @@
-"""An embedded world with load on it, operations whose executor dies or is cut off, and a second one that goes on."""
+"""A service with load on it, operations whose executor dies or is cut off, and a second one that goes on."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,12 +22,12 @@ from mlconsole.engine.fence import OPERATION
 from mlconsole.engine.planner import NO_WISH, Wish
 from mlconsole.engine.session import Session
 
+from . import places
 from .nursery import Nursery
+from .places import NAME, Embedded
 
-NAME = "fraud-scorer"
+REAL = os.environ.get("MLCONSOLE_TEST_KUBECONFIG", "")
 SERVICE = f"/api/v1/namespaces/ml/services/{NAME}"
-HISTORY = f"/api/v1/namespaces/ml/configmaps/mlconsole-history-{NAME}"
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-{NAME}"
 DEADLINE = 120.0
 EVERY = os.environ.get("MLCONSOLE_TEST_KILLS") == "all"
 """Whether every point is tried, rather than a few of them."""
@@ -47,6 +46,7 @@ payload = { features = [1, 2, 3, 4, 5] }
 progress_deadline = "30s"
 resolve = false
 """
+PAUSES = (Kind.PAUSE, Kind.UNPAUSE)
 QUICK = {
     "mlconsole.engine.verify:PAUSE": 0.05,
     "mlconsole.engine.bringup:LOOK": 0.1,
@@ -69,6 +69,30 @@ def world():
     assert child.wait(DEADLINE) == 0
 
 
+PLACES = [
+    "embedded",
+    pytest.param(
+        "real", marks=[pytest.mark.real_cluster, pytest.mark.skipif(not REAL, reason="no real cluster is named")]
+    ),
+]
+
+
+@pytest.fixture(scope="package", params=PLACES)
+def place(request, tmp_path_factory):
+    """Where the tests act."""
+    if request.param == "embedded":
+        yield Embedded(request.getfixturevalue("world"))
+        return
+    with places.real(tmp_path_factory.mktemp("real")) as found:
+        yield found
+
+
+def only_where_all_are_tried(place, tried):
+    """Skip, on the real cluster, what is too dear for a sample; on the embedded one nothing is."""
+    if place.real and not EVERY and not tried:
+        pytest.skip("on the real cluster only with MLCONSOLE_TEST_KILLS=all")
+
+
 @pytest.fixture(scope="package")
 def nursery(tmp_path_factory):
     """Where executors come from."""
@@ -80,11 +104,25 @@ def nursery(tmp_path_factory):
 class Stage:
     """Where operations are begun, cut off and taken up again; and what is there to be seen after."""
 
-    def __init__(self, world, folder, session, settings, nursery):
-        self.world, self.folder, self.session, self.settings, self.nursery = world, folder, session, settings, nursery
+    name, features = NAME, 5
+
+    def __init__(self, place, folder, session, settings, nursery):
+        self.place, self.folder, self.session, self.settings, self.nursery = place, folder, session, settings, nursery
+        self.namespace = place.namespace
+        self.where = "real" if place.real else "embedded"
         self._count = 0
 
     # ---- what is done
+
+    async def ready_for(self, kind):
+        """Settled, and with a rollout to go on with where that is what the operation does: what there is then."""
+        service = await self.settled()
+        path, paused = self.deployment(service.idle_color.deployment), kind is Kind.UNPAUSE
+        if (await self.get(path))["spec"].get("paused", False) is not paused:
+            body = {"spec": {"paused": paused or None}}
+            await self.session.connection.request("PATCH", path, body, "application/merge-patch+json")
+            await self.settled()
+        return await self.shape()
 
     async def plan(self, kind, **wish):
         """A plan of an operation that there is something to do for, whatever the one before left."""
@@ -95,12 +133,14 @@ class Stage:
         if kind is Kind.DEPLOY:
             taken = {item.release.version for item in service.colors}
             version = next(item for item in VERSIONS if item not in taken)
-            wished = Wish(version=version, image=f"demo.local/{NAME}:{version}", **wish)
+            wished = Wish(version=version, image=self.place.image(version), **wish)
         if kind is Kind.SCALE:
-            color, wished = idle.name, Wish(replicas=7 - idle.wish)
+            color, wished = idle.name, Wish(replicas=2 * self.place.replicas + 1 - idle.wish)
         if kind is Kind.RESTART:
             color = service.live
-        return await self.session.plan(kind, NAME, color, 0, wished)
+        if kind in PAUSES:
+            color = idle.name
+        return await self.session.plan(kind, self.name, color, 0, wished)
 
     async def begin(self, plan, **orders):
         """Begin the operation of a plan, in an executor that was told more: the executor."""
@@ -121,11 +161,11 @@ class Stage:
     async def forget(self):
         """Begin with an empty history: no release is good or bad because of the operation before."""
         with contextlib.suppress(NotFound):
-            await self.session.connection.request("DELETE", HISTORY)
+            await self.session.connection.request("DELETE", self.configmap)
 
     async def go_on(self, how):
         """Take up what was left, if anything was: (what it had come to, how it ended)."""
-        under = await self.session.under_way(NAME)
+        under = await self.session.under_way(self.name)
         if under is None:
             return "nothing left", None
         assert not under.alive, f"its executor is dead, and this machine knows: {under.operation.words}"
@@ -138,36 +178,56 @@ class Stage:
 
     async def scale(self, deployment, replicas):
         """Size a Deployment, as somebody else."""
-        path, body = f"/apis/apps/v1/namespaces/ml/deployments/{deployment}", {"spec": {"replicas": replicas}}
+        path, body = self.deployment(deployment), {"spec": {"replicas": replicas}}
         await self.session.connection.request("PATCH", path, body, "application/merge-patch+json")
 
     # ---- what is there
+
+    @property
+    def service(self):
+        """The path of the Service."""
+        return f"/api/v1/namespaces/{self.namespace}/services/{self.name}"
+
+    @property
+    def configmap(self):
+        """The path of its history."""
+        return f"/api/v1/namespaces/{self.namespace}/configmaps/mlconsole-history-{self.name}"
+
+    @property
+    def lease(self):
+        """The path of its lock."""
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/mlconsole-{self.name}"
+
+    def deployment(self, name=""):
+        """The path of a Deployment; of all of them."""
+        return f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}".rstrip("/")
 
     async def settled(self):
         """The service, when no pod comes or goes any more."""
         async with asyncio.timeout(DEADLINE):
             while True:
-                service = (await self.session.detail(NAME)).service
+                service = (await self.session.detail(self.name)).service
                 if all(color.settled and color.wish == color.ready == len(color.pods) for color in service.colors):
                     return service
                 await asyncio.sleep(0.05)
 
     async def live(self):
         """The colour with the traffic."""
-        return (await self.session.detail(NAME)).service.live
+        return (await self.session.detail(self.name)).service.live
 
     async def shape(self):
-        """What operations change: the traffic's colour, and each colour's template and size."""
+        """What operations change: the traffic's colour, and each colour's version, size, template, and pause."""
         found = {}
-        for color in (await self.session.detail(NAME)).service.colors:
-            spec = (await self.get(f"/apis/apps/v1/namespaces/ml/deployments/{color.deployment}"))["spec"]
-            found[color.name] = (color.release.version, spec["replicas"], json.dumps(spec["template"], sort_keys=True))
+        for color in (await self.session.detail(self.name)).service.colors:
+            spec = (await self.get(self.deployment(color.deployment)))["spec"]
+            template, paused = json.dumps(spec["template"], sort_keys=True), spec.get("paused", False)
+            found[color.name] = (color.release.version, spec["replicas"], template, paused)
         return await self.live(), found
 
     async def history(self):
         """What stands in the history's ConfigMap."""
         try:
-            return (await self.get(HISTORY))["data"]
+            return (await self.get(self.configmap))["data"]
         except NotFound:
             return {}
 
@@ -175,7 +235,7 @@ class Stage:
         """Its record, or None; nothing else is left of an operation: not under way, not on the Service, not open."""
         data = await self.history()
         assert "operation" not in data, (data["operation"][-200:], self.said(plan))
-        service = await self.get(SERVICE)
+        service = await self.get(self.service)
         assert OPERATION not in (service["metadata"].get("annotations") or {}), self.said(plan)
         records = {item["id"]: item for item in map(json.loads, data.get("records", "").splitlines())}
         assert not [item for item in records.values() if item.get("outcome", "open") == "open"], self.said(plan)
@@ -183,7 +243,7 @@ class Stage:
 
     async def holder(self):
         """Who has the service's lock."""
-        return (await self.get(LEASE))["spec"].get("holderIdentity", "")
+        return (await self.get(self.lease))["spec"].get("holderIdentity", "")
 
     def said(self, plan):
         """What the executors of an operation said."""
@@ -199,9 +259,7 @@ class Stage:
 
     def lost(self):
         """Requests through the Service that got no good answer."""
-        counts = json.loads(Path(self.world["stats"]).read_text())
-        found = counts.get("ml/" + NAME) or counts["services"]["ml/" + NAME]
-        return found["failed"] + found["refused"]
+        return self.place.lost(self.name)
 
 
 async def ended(executor):
@@ -211,22 +269,23 @@ async def ended(executor):
 
 
 @contextlib.asynccontextmanager
-async def staged(world, folder, nursery, monkeypatch, kubeconfig="", constants=QUICK):
-    """A session in the world, with a state folder of its own, and every executor from the nursery."""
+async def staged(place, folder, nursery, monkeypatch, kubeconfig="", constants=QUICK, kind=Stage):
+    """A session in a place, with a state folder of its own, and every executor from the nursery."""
     folder.mkdir(exist_ok=True)
     config = folder / "mlconsole.toml"
-    config.write_text(CONFIG)
+    payload = list(range(1, kind.features + 1))
+    config.write_text(CONFIG.replace("[1, 2, 3, 4, 5]", str(payload)))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    options = {"kubeconfig": kubeconfig or world["kubeconfig"], "namespace": "ml", "config": str(config)}
+    options = {"kubeconfig": kubeconfig or place.kubeconfig, "namespace": place.namespace, "config": str(config)}
     settings = load(options, {}).settings
     nursery.orders = {"constants": constants}
     monkeypatch.setattr(sessions, "Executor", nursery.executor)
     async with Session.open(settings) as session:
-        yield Stage(world, folder, session, settings, nursery)
+        yield kind(place, folder, session, settings, nursery)
 
 
 @pytest.fixture
-async def stage(world, tmp_path, nursery, monkeypatch):
+async def stage(place, tmp_path, nursery, monkeypatch):
     """Where operations are killed."""
-    async with staged(world, tmp_path, nursery, monkeypatch) as found:
+    async with staged(place, tmp_path, nursery, monkeypatch) as found:
         yield found

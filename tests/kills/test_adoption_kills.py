@@ -9,8 +9,8 @@ from mlconsole.domain.deploying import COLOR_LABEL
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.services import Shape
 
-from . import conftest
 from .conftest import EVERY, KILLED, Stage, ended, staged
+from .places import Embedded
 from .test_kills import short
 
 NAME, COPY = "eta", "eta-blue"
@@ -28,6 +28,8 @@ CASES = (
 class Plain(Stage):
     """`Stage` on the world's plain service."""
 
+    name, features = NAME, 3
+
     async def plan(self, kind, **_):
         await self.forget()
         await self.settled()
@@ -36,10 +38,10 @@ class Plain(Stage):
     async def adopted(self, where=""):
         """Whether it is adopted and whole, else plain and whole; anything between fails."""
         service = (await self.session.detail(NAME)).service
-        apps = await self.get("/apis/apps/v1/namespaces/ml/deployments")
+        apps = await self.get(self.deployment())
         sizes = {item["metadata"]["name"]: item["spec"]["replicas"] for item in apps["items"]}
         sizes = {name: size for name, size in sizes.items() if name.startswith(NAME)}
-        plain = await self.get(f"/apis/apps/v1/namespaces/ml/deployments/{NAME}")
+        plain = await self.get(self.deployment(NAME))
         note = adopting.of(plain)
         selector = {"app": NAME}
         if service.shape is Shape.PLAIN:
@@ -61,14 +63,8 @@ class Plain(Stage):
 @pytest.fixture
 async def plain(world, tmp_path, nursery, monkeypatch):
     """Where adoptions are killed."""
-    core = "/api/v1/namespaces/ml"
-    monkeypatch.setattr(conftest, "CONFIG", conftest.CONFIG.replace("[1, 2, 3, 4, 5]", "[1, 2, 3]"))
-    monkeypatch.setattr(conftest, "NAME", NAME)
-    monkeypatch.setattr(conftest, "SERVICE", f"{core}/services/{NAME}")
-    monkeypatch.setattr(conftest, "HISTORY", f"{core}/configmaps/mlconsole-history-{NAME}")
-    monkeypatch.setattr(conftest, "LEASE", f"/apis/coordination.k8s.io/v1/namespaces/ml/leases/mlconsole-{NAME}")
-    async with staged(world, tmp_path, nursery, monkeypatch) as found:
-        yield Plain(world, tmp_path, found.session, found.settings, nursery)
+    async with staged(Embedded(world), tmp_path, nursery, monkeypatch, kind=Plain) as found:
+        yield found
 
 
 @pytest.mark.parametrize(("kind", "how"), CASES)
@@ -82,7 +78,7 @@ async def test_an_adoption_killed_at_its_writes_is_whole_or_as_it_was(plain, tri
         count += 1
         if not died:
             break
-        tried(KILLED, str(kind), when, write, way, str(end.ending) if end else "as it was")
+        tried(KILLED, plain.where, str(kind), when, write, way, str(end.ending) if end else "as it was")
     assert count > (10 if EVERY else 3), "an operation has more writes than that"
     assert plain.lost() == lost, "no request was lost"
 
