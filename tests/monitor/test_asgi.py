@@ -5,9 +5,11 @@ import json
 
 import pytest
 from prometheus_client import Gauge
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlconsole.monitor import MonitorMiddleware
+from mlconsole.domain.reference import Categorical, Numeric, Reference
+from mlconsole.monitor import ModelMonitor, MonitorMiddleware
 
 from .conftest import scrape
 
@@ -174,6 +176,31 @@ async def test_metrics_are_served_beside_the_applications_own(monitor, registry)
     assert {"of_the_application", "ml_predictions", "ml_feature_value"} <= names
     elsewhere = await call(MonitorMiddleware(answering(404), monitor, metrics=""), "/metrics")
     assert elsewhere[0]["status"] == 404
+
+
+async def test_openmetrics_are_spoken_too(registry):
+    reference = Reference({"x": Numeric((-1.0, 1.0), (1.0, 2.0, 3.0)), "y": Categorical({"a": 1.0})})
+    monitor = ModelMonitor("m", "1", reference=reference, registry=registry)
+    monitor.log_prediction([-3.0, "b"], 0.5, 0.5, latency=0.2)
+    app = MonitorMiddleware(answering(404), monitor)
+    sent = await call(app, "/metrics", headers=[(b"Accept", b"application/openmetrics-text; version=1.0.0")])
+    assert dict(sent[0]["headers"])[b"content-type"].startswith(b"application/openmetrics-text")
+    families = {family.name: family for family in openmetrics(sent[1]["body"].decode())}
+    assert families["ml_feature_value"].samples[0].value == 1
+
+
+async def test_a_page_that_fails_says_so(monitor, registry):
+    class Bad:
+        def describe(self):
+            return []
+
+        def collect(self):
+            raise OSError("files are gone")
+
+    registry.register(Bad())
+    sent = await call(MonitorMiddleware(answering(404), monitor), "/metrics")
+    assert sent[0]["status"] == 500
+    assert sent[1]["body"] == b"the figures cannot be told: OSError: files are gone\n"
 
 
 async def test_the_lifespan_is_the_applications(monitor):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import perf_counter
 from typing import Any
 
-from prometheus_client.asgi import make_asgi_app
+from prometheus_client.exposition import choose_encoder
 
 from mlconsole.monitor.block import CANCELLED, INVALID, Block
 from mlconsole.monitor.export import scraped
@@ -60,14 +60,26 @@ class MonitorMiddleware:
             return
         path = str(scope.get("path", "")).removeprefix(str(scope.get("root_path", "")))
         if scope["type"] == "http" and path == self._metrics and path:
-            await make_asgi_app(await self._registry())(scope, receive, send)
+            await self._page(scope, send)
         elif scope["type"] == "http" and path in self._paths:
             await Exchange(self._monitor, self._extract, self._most_body).run(self._app, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    async def _registry(self) -> Any:
-        return await asyncio.to_thread(scraped, self._monitor.registry)
+    async def _page(self, scope: Scope, send: Send) -> None:
+        accept = (value for name, value in scope.get("headers", ()) if name.lower() == b"accept")
+        encode, kind = choose_encoder(b",".join(accept).decode("latin-1"))
+        status = 200
+        try:
+            # In a thread: a page of many features takes milliseconds, of several processes more.
+            body = await asyncio.to_thread(lambda: encode(scraped(self._monitor.registry)))
+        except Exception as error:  # another collector's, or the files are gone
+            self._monitor.figures.failed("scrape", error)
+            status, kind = 500, "text/plain; charset=utf-8"
+            body = f"the figures cannot be told: {type(error).__name__}: {error}\n".encode()
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def heard(message: Message) -> None:

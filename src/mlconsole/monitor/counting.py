@@ -13,7 +13,7 @@ import weakref
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from math import isfinite, isnan, nan
+from math import isfinite, isnan
 from typing import Any
 
 from mlconsole.domain.reference import Categorical, Distribution, Numeric
@@ -246,10 +246,3 @@ class Tallies:
         for entry in [entry for entry in self._living if entry[0]() is None]:
             self._ended.take(entry[1])
             self._living.remove(entry)
-
-
-def mean(column: Column) -> float:
-    """Of the finite numbers; NaN where there are none."""
-    if isinstance(column, Categories) or not column.n:
-        return nan
-    return column.sum / column.n
