@@ -27,7 +27,6 @@ from .nursery import Nursery
 from .places import NAME, Embedded
 
 REAL = os.environ.get("MLCONSOLE_TEST_KUBECONFIG", "")
-SERVICE = f"/api/v1/namespaces/ml/services/{NAME}"
 DEADLINE = 120.0
 EVERY = os.environ.get("MLCONSOLE_TEST_KILLS") == "all"
 """Whether every point is tried, rather than a few of them."""

@@ -1,6 +1,7 @@
 """Two consoles and a kubectl on one service at once, many times over: never two operations, nothing forgotten."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -10,9 +11,8 @@ import pytest
 
 from mlconsole.cluster import history, writes
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import ClusterError
+from mlconsole.cluster.errors import ClusterError, NotFound
 from mlconsole.config import load
-from mlconsole.demo.world import Options, World
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
@@ -29,9 +29,12 @@ from mlconsole.engine.fence import OPERATION
 from mlconsole.engine.planner import NO_WISH, Planner, Wish
 from mlconsole.engine.planning.draft import FENCE
 
-from .conftest import CONFIG, EVERY, NAME, RACED, SERVICE
+from .conftest import CONFIG, EVERY, NAME, RACED
+from .witness import Witness
 
 ROUNDS = 60 if EVERY else 8
+FEW = 3
+"""Rounds on the real cluster where not all are tried."""
 HAND = "test/kubectl"
 """The annotation that a hand leaves with each of its changes."""
 KINDS = (Kind.SWITCH, Kind.SWITCH, Kind.ROLLBACK, Kind.ROLLBACK, Kind.SCALE, Kind.RESTART)
@@ -41,22 +44,24 @@ NEVER_WAIVED = {"lock", "unfinished"}
 class Console:
     """One of several on a service: a connection, a planner and an executor of its own."""
 
-    def __init__(self, connection, settings, folder):
-        self.connection, self.settings, self.folder = connection, settings, folder
+    def __init__(self, place, connection, settings, folder):
+        self.place, self.connection, self.settings, self.folder = place, connection, settings, folder
         self.planner = Planner(connection, settings, lambda _: ())
         self.runner = None
         self.steps = []
 
     async def plan(self, kind):
-        read = await self.connection.get(SERVICE)
-        live = msgspec.json.decode(read)["spec"]["selector"]["color"]
+        namespace = self.place.namespace
+        live = (await self.get(f"/api/v1/namespaces/{namespace}/services/{NAME}"))["spec"]["selector"]["color"]
         idle = {"blue": "green", "green": "blue"}[live]
-        found = msgspec.json.decode(
-            await self.connection.get(f"/apis/apps/v1/namespaces/ml/deployments/{NAME}-{idle}")
-        )["spec"]["replicas"]
+        found = await self.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{NAME}-{idle}")
         color = idle if kind in (Kind.SCALE, Kind.RESTART) else ""
-        wish = Wish(replicas=7 - found) if kind is Kind.SCALE else NO_WISH
-        return await self.planner.plan(kind, "ml", NAME, color, 0, wish)
+        replicas = 2 * self.place.replicas + 1 - found["spec"]["replicas"]
+        wish = Wish(replicas=replicas) if kind is Kind.SCALE else NO_WISH
+        return await self.planner.plan(kind, namespace, NAME, color, 0, wish)
+
+    async def get(self, path):
+        return msgspec.json.decode(await self.connection.get(path))
 
     def execute(self, plan, *, break_glass=False):
         """Carry a plan out, in this process; raises PlanError where it needs a waiver that nobody gives."""
@@ -84,29 +89,26 @@ class Console:
 
 
 class Arena:
-    """The world, two consoles, and a hand with kubectl."""
+    """A place, two consoles, a hand with kubectl, and who sees every change."""
 
-    def __init__(self, world, consoles):
-        self.world, self.consoles = world, consoles
+    def __init__(self, place, consoles, witness):
+        self.place, self.consoles, self.witness = place, consoles, witness
+        self.path = f"/api/v1/namespaces/{place.namespace}/services/{NAME}"
+        self.get = consoles[0].get
         self._hands = itertools.count(1)
 
-    @property
-    def service(self):
-        return self.world.store.get("services", "ml", NAME)
-
-    @property
-    def live(self):
-        return self.service["spec"]["selector"]["color"]
+    async def live(self):
+        return (await self.get(self.path))["spec"]["selector"]["color"]
 
     async def hand(self, what, pause):
         """Change the Service as `kubectl annotate` or `kubectl patch` does: without a look at what is under way."""
         await asyncio.sleep(pause)
         body = {"metadata": {"annotations": {HAND: str(next(self._hands))}}}
         if what == "selector":
-            body["spec"] = {"selector": {"color": {"blue": "green", "green": "blue"}[self.live]}}
+            body["spec"] = {"selector": {"color": {"blue": "green", "green": "blue"}[await self.live()]}}
         params = {"fieldManager": "kubectl-patch"}
         connection = self.consoles[0].connection
-        await connection.request("PATCH", SERVICE, body, "application/merge-patch+json", params)
+        await connection.request("PATCH", self.path, body, "application/merge-patch+json", params)
 
     async def quiet(self):
         """No pod comes or goes any more."""
@@ -116,42 +118,43 @@ class Arena:
             counts = {status.get(name, 0) for name in ("replicas", "readyReplicas", "updatedReplicas")}
             return counts == {spec["replicas"]} and status["observedGeneration"] == item["metadata"]["generation"]
 
-        async with asyncio.timeout(120):
-            while not all(map(settled, self.world.store.list("deployments", "ml")[0])):
+        path = f"/apis/apps/v1/namespaces/{self.place.namespace}/deployments/{NAME}"
+        async with asyncio.timeout(60):
+            while not all([settled(await self.get(f"{path}-{color}")) for color in ("blue", "green")]):
                 await asyncio.sleep(0.05)
 
     def lost(self):
-        self.world.load.write()
-        found = json.loads((self.world.folder / "load.json").read_text())["services"]["ml/" + NAME]
-        return found["failed"] + found["refused"]
+        return self.place.lost(NAME)
 
 
 @pytest.fixture
-async def arena(tmp_path, monkeypatch):
-    """A world of its own, whose store tells every change, and two consoles that know nothing of each other."""
+async def arena(place, tmp_path, monkeypatch):
+    """Two consoles that know nothing of each other on a service without a history, and who sees what they do."""
     monkeypatch.setattr(verifying, "PAUSE", 0.05)
     # A machine with little time must not make a rollback go on without its lock: that is another test's matter.
     monkeypatch.setattr(taking, "HURRY", 30.0)
-    world, consoles = World(), []
-    await world.start(Options(registry=False))
+    consoles = []
     (tmp_path / "mlconsole.toml").write_text(CONFIG.replace("20s", "5s"))
-    options = {"kubeconfig": str(world.folder / "kubeconfig"), "namespace": "ml"}
-    settings = load(options | {"config": str(tmp_path / "mlconsole.toml")}, {}).settings
+    options = {"kubeconfig": place.kubeconfig, "namespace": place.namespace, "config": str(tmp_path / "mlconsole.toml")}
+    settings = load(options, {}).settings
     for name in ("one", "other"):
-        connection = await Connection.open(kubeconfig=options["kubeconfig"], namespace="ml")
-        consoles.append(Console(connection, settings, tmp_path / name))
-    yield Arena(world, consoles)
+        connection = await Connection.open(kubeconfig=place.kubeconfig, namespace=place.namespace)
+        consoles.append(Console(place, connection, settings, tmp_path / name))
+    with contextlib.suppress(NotFound):
+        path = f"/api/v1/namespaces/{place.namespace}/configmaps/mlconsole-history-{NAME}"
+        await consoles[0].connection.request("DELETE", path)
+    async with Witness(consoles[0].connection, place.namespace, NAME) as witness:
+        yield Arena(place, consoles, witness)
     for console in consoles:
         await console.connection.close()
-    await world.stop()
 
 
 async def test_two_consoles_and_a_kubectl_on_one_service(arena, tried):
     lost = arena.lost()
-    for number in range(ROUNDS):
+    for number in range(ROUNDS if EVERY or not arena.place.real else FEW):
         drawn = random.Random(number)
         await arena.quiet()
-        since = arena.world.store.version
+        since = arena.witness.mark()
         kinds = [drawn.choice(KINDS) for _ in arena.consoles]
         hand = drawn.choice(("annotation", "annotation", "selector"))
         acts = [
@@ -159,25 +162,14 @@ async def test_two_consoles_and_a_kubectl_on_one_service(arena, tried):
             for console, kind in zip(arena.consoles, kinds, strict=True)
         ]
         *done, _ = await asyncio.gather(*acts, arena.hand(hand, drawn.uniform(0, 1.0)))
-        seen = changes(arena.world.store, since)
+        seen = await arena.witness.since(since)
+        assert any(kind == "services" for _, kind, *_ in seen), "the hand's change at least"
         one_at_a_time(seen)
         nothing_forgotten(seen)
         await on_record(arena, [operation for operation, _ in done if operation is not None])
         came = " + ".join(sorted(words.split(":")[0] for _, words in done))
-        tried(RACED, " + ".join(sorted(kinds)), hand, came)
+        tried(RACED, "real" if arena.place.real else "embedded", " + ".join(sorted(kinds)), hand, came)
     assert arena.lost() == lost, "no request was lost"
-
-
-def changes(store, since):
-    """Every change of the service, its lock and its history after a version, in their order."""
-    wanted = {"services": NAME, "leases": f"mlconsole-{NAME}", "configmaps": f"mlconsole-history-{NAME}"}
-    found = [
-        (change.version, kind, change.object, change.before)
-        for kind, name in wanted.items()
-        for change in store._kinds[kind].changes
-        if change.version > since and change.object["metadata"]["name"] == name
-    ]
-    return sorted(found, key=lambda item: item[0])
 
 
 def one_at_a_time(seen):
@@ -235,7 +227,7 @@ def records_of(item):
 
 async def on_record(arena, operations):
     """Every operation that was begun is on record, with how it ended; nothing is under way any more."""
-    past = await history.read(arena.consoles[0].connection, "ml", NAME)
+    past = await history.read(arena.consoles[0].connection, arena.place.namespace, NAME)
     assert past.operation is None, past.operation
     known = {record.id: record for record in past.records}
     assert all(record.outcome is not Outcome.OPEN for record in past.records)
@@ -246,29 +238,30 @@ async def on_record(arena, operations):
             assert there is own or {there, own} <= {Outcome.OVERTAKEN, Outcome.FAILED, Outcome.VERIFIED}
         else:
             assert operation.ending in (Outcome.FAILED, Outcome.OVERTAKEN), "refused before it was on record"
-    assert OPERATION not in marks_of(arena.service)
-    assert not arena.world.store.get("leases", "ml", f"mlconsole-{NAME}")["spec"].get("holderIdentity")
+    assert OPERATION not in marks_of(await arena.get(arena.path))
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{arena.place.namespace}/leases/mlconsole-{NAME}"
+    assert not (await arena.get(path))["spec"].get("holderIdentity")
 
 
 async def test_a_rollback_takes_the_service_from_what_goes_forward(arena):
     one, other = arena.consoles
-    home = arena.live
+    home = await arena.live()
     plan = await one.plan(Kind.SWITCH)
     one.settings = load_with(one.settings, watch_window=60.0)
     going = asyncio.create_task(one.execute(plan))
     async with asyncio.timeout(120):
         while not (one.runner and one.runner.operation.phase is Phase.WATCH):
             await asyncio.sleep(0.02)
-    since = arena.world.store.version
+    since = arena.witness.mark()
     back = await other.plan(Kind.ROLLBACK)
     assert back.preempts
     ended = await other.execute(back)
     assert record_of(ended).outcome is Outcome.VERIFIED
-    assert arena.live == home
+    assert await arena.live() == home
     async with asyncio.timeout(120):
         overtaken = await going
     assert overtaken.ending is Outcome.OVERTAKEN
-    one_at_a_time(changes(arena.world.store, since))
+    one_at_a_time(await arena.witness.since(since))
     await on_record(arena, [ended, overtaken])
 
 
@@ -280,7 +273,7 @@ async def test_a_write_that_is_late_fails_at_the_server_although_nothing_else_th
     arena, monkeypatch
 ):
     one, other = arena.consoles
-    home, plan = arena.live, await one.plan(Kind.SWITCH)
+    home, plan = await arena.live(), await one.plan(Kind.SWITCH)
     send, late, go = writes.send, asyncio.Event(), asyncio.Event()
     answers = []
 
@@ -303,7 +296,7 @@ async def test_a_write_that_is_late_fails_at_the_server_although_nothing_else_th
     going = asyncio.create_task(one.execute(plan))
     async with asyncio.timeout(120):
         await late.wait()
-    since = arena.world.store.version
+    since = arena.witness.mark()
     taken = await other.execute(await other.plan(Kind.SCALE), break_glass=True)
     assert taken.ending is Outcome.VERIFIED
     go.set()
@@ -312,6 +305,6 @@ async def test_a_write_that_is_late_fails_at_the_server_although_nothing_else_th
     assert isinstance(answers[0], ClusterError)
     assert len(answers) == 1
     assert refused.ending in (Outcome.FAILED, Outcome.OVERTAKEN)
-    assert arena.live == home
-    one_at_a_time(changes(arena.world.store, since))
+    assert await arena.live() == home
+    one_at_a_time(await arena.witness.since(since))
     await on_record(arena, [taken, refused])
