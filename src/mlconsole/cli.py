@@ -22,6 +22,7 @@ GROUPS = {
     "look": {
         "status": "how the model services are, or all about one of them",
         "operations": "what is under way or was interrupted: its progress, its holder, what can be asked of it",
+        "drift": "what a model sees beside what it was trained on: files, references of the registry",
         "audit": "who did what to a service, when and why, and what came of it",
     },
     "act": {

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 HEAVY = ("textual", "rich", "msgspec", "kubernetes", "aiohttp", "yaml", "mlflow", "pandas", "scipy", "docker", "numpy")
+HEAVY += ("pyarrow",)
 PROBE = """
 import sys
 from mlconsole.cli import main
@@ -18,7 +19,7 @@ finally:
 
 PLANNED = ["deploy", "switch", "rollback", "scale", "restart", "pause", "unpause", "adopt", "drill"]
 OF_OPERATIONS = [*PLANNED, "operations", "audit", "keep", "approve", "abort", "handover", "resume", "abandon"]
-ALSO = [["--help"], ["--version"], ["demo", "--help"], ["statsu"]]
+ALSO = [["--help"], ["--version"], ["demo", "--help"], ["statsu"], ["drift", "--help"]]
 
 
 @pytest.mark.parametrize("arguments", [*ALSO, *([name, "--help"] for name in OF_OPERATIONS)], ids=" ".join)

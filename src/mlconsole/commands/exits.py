@@ -18,15 +18,17 @@ class Exit(enum.IntEnum):
     """Changed or locked by someone else."""
     UNREACHABLE = 5
     GATE = 6
-    """A gate refused."""
+    """A gate refused; the data drifted."""
+    UNKNOWN = 7
+    """Too little is known to say."""
     INTERRUPTED = 130
 
 
 EPILOG = """\
 exit codes:
-  0 done              3 not allowed                          6 a gate refused
-  1 failed            4 conflict, or locked by another       130 interrupted
-  2 usage, config     5 unreachable
+  0 done              3 not allowed                          6 a gate refused, or drifted
+  1 failed            4 conflict, or locked by another       7 not enough is known to say
+  2 usage, config     5 unreachable                          130 interrupted
 """
 
 

@@ -28,6 +28,8 @@ _STYLES = {
     "FAIL": "bold red",
     "bad": "bold red",
     "failed": "bold red",
+    "drifted": "bold red",
+    "look": "yellow",
     "UNKNOWN": "yellow",
     "WARN": "yellow",
     "warn": "yellow",

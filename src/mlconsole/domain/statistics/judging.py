@@ -94,7 +94,7 @@ def _first_look(pair: Pair) -> _Found:
     )
     found = _Found(row, [])
     found.rows = (rows if pair.known_rows else float(ASSUMED_ROWS), current_rows)
-    reference, current = pair.reference, pair.current
+    reference, current = _of_one_kind(pair)
     if reference is None or current is None:
         why = "not in the current data" if current is None else "no reference for it"
         return _unknown(found, why, gone=current is None)
@@ -110,6 +110,16 @@ def _first_look(pair: Pair) -> _Found:
     assert not isinstance(reference, Categorical)
     assert not isinstance(current, Categorical)
     return _numbers(found, reference, current)
+
+
+def _of_one_kind(pair: Pair) -> tuple[Column | None, Column | None]:
+    """Both sides; one without a single value is of the kind of the other."""
+    reference, current = pair.reference, pair.current
+    if isinstance(reference, Categorical) and current is not None and not current.n:
+        current = Categorical({}, current.missing)
+    elif isinstance(current, Categorical) and reference is not None and not reference.n:
+        reference = Categorical({}, reference.missing)
+    return reference, current
 
 
 def _unknown(found: _Found, why: str, *, gone: bool = False) -> _Found:
@@ -146,10 +156,10 @@ def _numbers(found: _Found, reference: Numeric | Values, current: Numeric | Valu
         return _compared(found, raw, other)
     if isinstance(reference, Values):
         assert isinstance(current, Numeric)
-        reference = _in_bins(reference, current.edges)
+        reference = in_bins(reference, current.edges)
     if isinstance(current, Values):
-        current = _in_bins(current, reference.edges)
-    edges, one, two = _aligned(reference, current)
+        current = in_bins(current, reference.edges)
+    edges, one, two = aligned(reference, current)
     if not edges:
         return _unknown(found, "its edges are not those of the reference", gone=False)
     if len(edges) < max(len(reference.edges), len(current.edges)):
@@ -206,14 +216,15 @@ def _both_finite(one: Floats, two: Floats) -> bool:
     return bool(len(samples.finite(one))) and bool(len(samples.finite(two)))
 
 
-def _in_bins(column: Values, edges: Sequence[float]) -> Numeric:
+def in_bins(column: Values, edges: Sequence[float]) -> Numeric:
+    """Raw values as the counts between edges."""
     import numpy as np
 
     counts = samples.counts(column.numbers, np.array(edges, dtype=np.float64))
     return Numeric(tuple(edges), tuple(counts.tolist()), float(column.missing))
 
 
-def _aligned(reference: Numeric, current: Numeric) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
+def aligned(reference: Numeric, current: Numeric) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
     """The edges that both have, and the counts of both between them.
 
     Servers export edges as text of six digits: the same to as many is the same.

@@ -68,10 +68,11 @@ def distances(reference: Floats, current: Floats) -> tuple[float, float]:
         merged = merged[order]
         seen = np.cumsum(order < end - begin)
         apart = np.abs((seen + begin) / n - (np.arange(1, len(merged) + 1) - seen + start) / m)
-        with np.errstate(invalid="ignore"):  # one infinity less another
+        with np.errstate(all="ignore"):  # one infinity less another, and steps that are larger than any number
             steps = np.diff(merged)
-        # Not a dot product: BLAS would wake its threads for it.
-        area += between * (float(merged[0]) - last) + float((apart[:-1] * steps).sum())
+            # Not a dot product: BLAS would wake its threads for it.
+            within = float((apart[:-1] * steps).sum())
+        area += between * (float(merged[0]) - last) + within
         # Of equal values only the last one shows how far apart they are.
         farthest = max(farthest, float(apart[:-1][steps > 0].max(initial=0.0)), float(apart[-1]))
         between, last = float(apart[-1]), float(merged[-1])
