@@ -10,7 +10,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlconsole.cluster import objects, streams
+from mlconsole.cluster import decoding, objects, streams
 from mlconsole.cluster.connection import Connection, _resource
 from mlconsole.cluster.errors import (
     Answer,
@@ -29,7 +29,7 @@ from mlconsole.cluster.errors import (
 
 from .conftest import kubeconfig_of
 
-PODS = objects.ItemDecoder(objects.Pod)
+PODS = decoding.ItemDecoder(objects.Pod)
 GOOD = {"metadata": {"name": "good", "namespace": "ml"}}
 
 
@@ -59,7 +59,7 @@ def test_one_malformed_object_costs_only_itself(bad):
 @pytest.mark.parametrize("bad", [1, "x", None, [], {"metadata": None}, {"metadata": {"name": 3}}])
 def test_an_object_without_a_name_is_still_counted(bad):
     _, items = PODS.chunk(body(GOOD, bad))
-    assert isinstance(items[1], objects.Malformed)
+    assert isinstance(items[1], decoding.Malformed)
 
 
 def test_null_stands_for_nothing():
@@ -76,7 +76,7 @@ def test_what_is_no_list_is_an_error():
     with pytest.raises(msgspec.DecodeError):
         PODS.chunk(b"<html>")
     with pytest.raises(ServerError, match="API server"):
-        objects.raw_list(b"<html>", "pods")
+        decoding.raw_list(b"<html>", "pods")
 
 
 # ---- lines

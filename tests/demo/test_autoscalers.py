@@ -9,7 +9,7 @@ from mlconsole.demo.apiserver.patches import JSON
 from mlconsole.demo.apiserver.store import Store
 from mlconsole.demo.controllers.autoscalers import LOAD, Autoscalers
 from mlconsole.domain.autoscaling import pin_writes
-from mlconsole.domain.plans import reversed_write
+from mlconsole.domain.patches import reversed_write
 from mlconsole.domain.services import Color, ModelService, Shape
 
 NAMES = ("blue", "green")

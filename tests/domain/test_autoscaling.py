@@ -10,8 +10,8 @@ from mlconsole.demo.apiserver.errors import ApiError
 from mlconsole.demo.apiserver.patches import json_patch
 from mlconsole.domain import autoscaling
 from mlconsole.domain.autoscaling import pin_writes
+from mlconsole.domain.patches import reversed_write
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import reversed_write
 from mlconsole.domain.services import Color, ModelService, Shape
 
 SERVICE = ModelService("ml", "fraud", Shape.BLUE_GREEN)

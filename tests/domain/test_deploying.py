@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mlconsole.demo.apiserver.patches import json_patch
 from mlconsole.domain import deploying
 from mlconsole.domain.deploying import Asked
-from mlconsole.domain.plans import Write, reversed_write
+from mlconsole.domain.patches import reversed_write
+from mlconsole.domain.plans import Write
 from mlconsole.domain.services import Color, ModelService, Release, Shape
 
 P = "mlconsole.io/"

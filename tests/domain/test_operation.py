@@ -23,8 +23,9 @@ from mlconsole.domain.operation import (
     sending,
     ways,
 )
+from mlconsole.domain.patches import reversed_write
 from mlconsole.domain.phases import UNMADE, Phase, route
-from mlconsole.domain.plans import Confirmation, Plan, Target, Write, escape_pointer, reversed_write
+from mlconsole.domain.plans import Confirmation, Plan, Target, Write, escape_pointer
 from mlconsole.domain.recording import record_of, returning
 from mlconsole.domain.resuming import Seen, Standing, abandoned, aborting, resumed, standing
 from mlconsole.domain.services import Release

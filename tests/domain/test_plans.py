@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind
+from mlconsole.domain.patches import pinned
 from mlconsole.domain.plans import (
     Confirmation,
     Gate,
@@ -16,7 +17,6 @@ from mlconsole.domain.plans import (
     confirmation_for,
     held,
     needed,
-    pinned,
     selector_write,
     well_formed,
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from mlconsole.cluster import discovery, objects, resources
+from mlconsole.cluster import decoding, discovery, objects, resources
 from mlconsole.cluster.colors import Hints
 from mlconsole.cluster.concern import Concern
 from mlconsole.cluster.connection import Connection
@@ -62,7 +62,7 @@ class ClusterCache:
         self._started = time.time()
         self.services: dict[str, ModelService] = {}
         """By `namespace/name`, as of the last `take`."""
-        self.malformed: dict[str, objects.Malformed] = {}
+        self.malformed: dict[str, decoding.Malformed] = {}
         self.inventory = Inventory(self._touched, self._complain)
 
     # ---- life
@@ -149,7 +149,7 @@ class ClusterCache:
     def _moved(self) -> None:
         self._listener()
 
-    def _complain(self, item: objects.Malformed) -> None:
+    def _complain(self, item: decoding.Malformed) -> None:
         if len(self.malformed) < 100:
             self.malformed[f"{item.kind} {item.name}"] = item
 

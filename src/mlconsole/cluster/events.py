@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from mlconsole.cluster import objects, writes
+from mlconsole.cluster import decoding, objects, writes
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Conflict, NotFound
 from mlconsole.domain.history import Outcome, Record
@@ -73,8 +73,8 @@ async def _uid(connection: Connection, record: Record) -> dict[str, str]:
         data = await connection.get(f"/api/v1/namespaces/{record.namespace}/services/{record.service}")
     except NotFound:
         return {}
-    found = objects.ItemDecoder(objects.Service).decode(data)
-    return {} if isinstance(found, objects.Malformed) else {"uid": found.metadata.uid}
+    found = decoding.ItemDecoder(objects.Service).decode(data)
+    return {} if isinstance(found, decoding.Malformed) else {"uid": found.metadata.uid}
 
 
 def _place(color: str, release: str) -> str:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from msgspec import Struct
 
-from mlconsole.cluster import discovery, objects, resources
+from mlconsole.cluster import decoding, discovery, objects, resources
 from mlconsole.cluster.colors import NO_HINTS, PREFIX, Hints
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Forbidden, NotFound, ServerError
@@ -125,8 +125,8 @@ async def _read(
 
 
 def _service(body: bytes, path: str) -> objects.Service:
-    decoded = objects.ItemDecoder(objects.Service).decode(body)
-    if isinstance(decoded, objects.Malformed):
+    decoded = decoding.ItemDecoder(objects.Service).decode(body)
+    if isinstance(decoded, decoding.Malformed):
         raise ServerError(f"cannot read {path}", decoded.why, "look at it with kubectl")
     return decoded
 
@@ -177,7 +177,7 @@ async def _list(
     items: list[msgspec.Raw] = []
     try:
         while True:
-            page = objects.raw_list(await connection.get(path, {**params, "limit": 500}), path)
+            page = decoding.raw_list(await connection.get(path, {**params, "limit": 500}), path)
             items += page.items or ()
             if not page.metadata.continue_:
                 return tuple(items)
@@ -194,13 +194,13 @@ _KEPT: tuple[Resource, ...] = (resources.DEPLOYMENTS, resources.REPLICA_SETS, re
 async def _fill(
     inventory: Inventory, kind: Served, items: tuple[msgspec.Raw, ...], as_sent: dict[tuple[str, str], msgspec.Raw]
 ) -> None:
-    decoder: objects.ItemDecoder[Any] = objects.ItemDecoder(kind.resource.type)
+    decoder: decoding.ItemDecoder[Any] = decoding.ItemDecoder(kind.resource.type)
     table = inventory.table(kind.resource.key)
     for number, item in enumerate(items, 1):
         if number % SLICE == 0:
             await asyncio.sleep(0)
         decoded = decoder.decode(item)
-        if isinstance(decoded, objects.Malformed):
+        if isinstance(decoded, decoding.Malformed):
             continue
         table.put(decoded)
         if kind.resource in _KEPT:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mlconsole.cluster import objects, writes
+from mlconsole.cluster import decoding, objects, writes
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Conflict, NotFound
 from mlconsole.domain.history import Record, config_map_name, decode, encode, foreign_lines
@@ -61,8 +61,8 @@ async def read(connection: Connection, namespace: str, service: str) -> Past:
         data = await connection.get(_path(namespace, config_map_name(service)))
     except NotFound:
         return Past()
-    found = objects.ItemDecoder(objects.ConfigMap).decode(data)
-    if isinstance(found, objects.Malformed):
+    found = decoding.ItemDecoder(objects.ConfigMap).decode(data)
+    if isinstance(found, decoding.Malformed):
         return Past(complaints=(f"ConfigMap {found.name} cannot be read: {found.why}",))
     return _past(found)
 
@@ -71,12 +71,12 @@ async def under_way(connection: Connection, namespace: str) -> list[tuple[str, s
     """(namespace, service) of every history with an operation under way. Raises ClusterError."""
     where = f"/api/v1/namespaces/{namespace}/configmaps" if namespace else "/api/v1/configmaps"
     body = await connection.get(where, {"labelSelector": "app.kubernetes.io/managed-by=mlconsole"})
-    decoder = objects.ItemDecoder(objects.ConfigMap)
-    found = [decoder.decode(item) for item in objects.raw_list(body, where).items or ()]
+    decoder = decoding.ItemDecoder(objects.ConfigMap)
+    found = [decoder.decode(item) for item in decoding.raw_list(body, where).items or ()]
     return [
         (item.metadata.namespace, (item.metadata.labels or {}).get("mlconsole.io/service", ""))
         for item in found
-        if not isinstance(item, objects.Malformed) and (item.data or {}).get(OPERATION)
+        if not isinstance(item, decoding.Malformed) and (item.data or {}).get(OPERATION)
     ]
 
 

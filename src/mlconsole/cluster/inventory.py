@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from mlconsole.cluster import objects
+from mlconsole.cluster import decoding, objects
 from mlconsole.cluster.tables import HasMeta, LabelTable, PodTable, Table
 
 SLICE_SERVICE = "kubernetes.io/service-name"
@@ -41,7 +41,7 @@ class Inventory:
     def __init__(
         self,
         touched: Callable[[str, HasMeta], None] | None = None,
-        complain: Callable[[objects.Malformed], None] = _ignore,
+        complain: Callable[[decoding.Malformed], None] = _ignore,
     ) -> None:
         def told(key: str) -> Callable[[HasMeta], None]:
             return _ignore if touched is None else lambda item: touched(key, item)

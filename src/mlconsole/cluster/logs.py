@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from mlconsole.cluster import objects
+from mlconsole.cluster import decoding, objects
 from mlconsole.cluster.connection import Connection, Params
 from mlconsole.cluster.errors import Invalid
 from mlconsole.cluster.pods import main_container
@@ -59,7 +59,7 @@ def _named(container: str) -> dict[str, str]:
 
 async def _main(connection: Connection, namespace: str, pod: str) -> str:
     data = await connection.get(f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}")
-    found = objects.ItemDecoder(objects.Pod).decode(data)
-    if isinstance(found, objects.Malformed):
+    found = decoding.ItemDecoder(objects.Pod).decode(data)
+    if isinstance(found, decoding.Malformed):
         return ""
     return main_container(found.metadata.annotations, (item.name for item in found.spec.containers or ()))

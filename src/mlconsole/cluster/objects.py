@@ -1,25 +1,20 @@
 """Kubernetes objects, only the fields that are used, decoded from JSON by msgspec.
 
-Decoding is tolerant where servers and people are: unknown fields are skipped, a null stands for an empty list or map,
-and an object that is none of what its kind should be costs only itself (`Malformed`), never the list it came in.
+Tolerant where servers and people are: unknown fields are skipped, a null stands for an empty list or map.
 """
 
 from __future__ import annotations
 
 import datetime
-from typing import Generic, TypeVar
 
-import msgspec
 from msgspec import Struct, field
 
-from mlconsole.cluster.errors import ServerError
+
+class Fields(Struct, frozen=True, rename="camel", gc=False):
+    """What all of them are."""
 
 
-class _Base(Struct, frozen=True, rename="camel", gc=False):
-    pass
-
-
-class OwnerReference(_Base, frozen=True):
+class OwnerReference(Fields, frozen=True):
     """Who made an object."""
 
     kind: str = ""
@@ -28,7 +23,7 @@ class OwnerReference(_Base, frozen=True):
     controller: bool | None = None
 
 
-class Meta(_Base, frozen=True):
+class Meta(Fields, frozen=True):
     """Object metadata."""
 
     name: str = ""
@@ -53,7 +48,7 @@ class Meta(_Base, frozen=True):
         return self.creation_timestamp.timestamp() if self.creation_timestamp else 0.0
 
 
-class ServicePort(_Base, frozen=True):
+class ServicePort(Fields, frozen=True):
     """A port of a Service."""
 
     port: int = 0
@@ -61,7 +56,7 @@ class ServicePort(_Base, frozen=True):
     target_port: int | str | None = None
 
 
-class ServiceSpec(_Base, frozen=True):
+class ServiceSpec(Fields, frozen=True):
     """What a Service selects."""
 
     selector: dict[str, str] | None = None
@@ -69,21 +64,21 @@ class ServiceSpec(_Base, frozen=True):
     type: str = ""
 
 
-class Service(_Base, frozen=True):
+class Service(Fields, frozen=True):
     """A Service."""
 
     metadata: Meta
     spec: ServiceSpec = ServiceSpec()
 
 
-class EnvVar(_Base, frozen=True):
+class EnvVar(Fields, frozen=True):
     """An environment variable of a container; a value that comes from elsewhere is empty."""
 
     name: str
     value: str | None = None
 
 
-class Container(_Base, frozen=True):
+class Container(Fields, frozen=True):
     """A container of a pod template."""
 
     name: str = ""
@@ -91,20 +86,20 @@ class Container(_Base, frozen=True):
     env: tuple[EnvVar, ...] | None = None
 
 
-class PodSpec(_Base, frozen=True):
+class PodSpec(Fields, frozen=True):
     """The containers of a pod."""
 
     containers: tuple[Container, ...] | None = None
 
 
-class Template(_Base, frozen=True):
+class Template(Fields, frozen=True):
     """A pod template."""
 
     metadata: Meta = Meta()
     spec: PodSpec = PodSpec()
 
 
-class WorkloadSpec(_Base, frozen=True):
+class WorkloadSpec(Fields, frozen=True):
     """The common part of Deployment and ReplicaSet."""
 
     replicas: int | None = None
@@ -113,7 +108,7 @@ class WorkloadSpec(_Base, frozen=True):
     paused: bool = False
 
 
-class Condition(_Base, frozen=True):
+class Condition(Fields, frozen=True):
     """A condition of a pod, a Deployment or a Job."""
 
     type: str = ""
@@ -123,7 +118,7 @@ class Condition(_Base, frozen=True):
     last_transition_time: datetime.datetime | None = None
 
 
-class WorkloadStatus(_Base, frozen=True):
+class WorkloadStatus(Fields, frozen=True):
     """What the controller says."""
 
     observed_generation: int = 0
@@ -133,7 +128,7 @@ class WorkloadStatus(_Base, frozen=True):
     conditions: tuple[Condition, ...] | None = None
 
 
-class Deployment(_Base, frozen=True):
+class Deployment(Fields, frozen=True):
     """A Deployment."""
 
     metadata: Meta
@@ -141,7 +136,7 @@ class Deployment(_Base, frozen=True):
     status: WorkloadStatus = WorkloadStatus()
 
 
-class ReplicaSet(_Base, frozen=True):
+class ReplicaSet(Fields, frozen=True):
     """A ReplicaSet."""
 
     metadata: Meta
@@ -149,14 +144,14 @@ class ReplicaSet(_Base, frozen=True):
     status: WorkloadStatus = WorkloadStatus()
 
 
-class Waiting(_Base, frozen=True):
+class Waiting(Fields, frozen=True):
     """Why a container waits."""
 
     reason: str = ""
     message: str = ""
 
 
-class Terminated(_Base, frozen=True):
+class Terminated(Fields, frozen=True):
     """How a container ended."""
 
     reason: str = ""
@@ -164,11 +159,11 @@ class Terminated(_Base, frozen=True):
     exit_code: int = 0
 
 
-class Running(_Base, frozen=True):
+class Running(Fields, frozen=True):
     """A container that runs."""
 
 
-class ContainerState(_Base, frozen=True):
+class ContainerState(Fields, frozen=True):
     """One of waiting, running, terminated."""
 
     waiting: Waiting | None = None
@@ -176,7 +171,7 @@ class ContainerState(_Base, frozen=True):
     terminated: Terminated | None = None
 
 
-class ContainerStatus(_Base, frozen=True):
+class ContainerStatus(Fields, frozen=True):
     """A container as the kubelet sees it."""
 
     name: str = ""
@@ -188,7 +183,7 @@ class ContainerStatus(_Base, frozen=True):
     last_state: ContainerState | None = None
 
 
-class PodStatus(_Base, frozen=True):
+class PodStatus(Fields, frozen=True):
     """The state of a pod."""
 
     phase: str = ""
@@ -200,19 +195,19 @@ class PodStatus(_Base, frozen=True):
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
 
 
-class PodContainer(_Base, frozen=True):
+class PodContainer(Fields, frozen=True):
     """A container of a pod's spec, by name."""
 
     name: str = ""
 
 
-class RunningSpec(_Base, frozen=True):
+class RunningSpec(Fields, frozen=True):
     """What is read of a pod's spec: which container is the first."""
 
     containers: tuple[PodContainer, ...] | None = None
 
 
-class Pod(_Base, frozen=True):
+class Pod(Fields, frozen=True):
     """A pod as it arrives; `pods.digest` makes of it the small row that is kept."""
 
     metadata: Meta
@@ -220,41 +215,41 @@ class Pod(_Base, frozen=True):
     status: PodStatus = PodStatus()
 
 
-class TargetRef(_Base, frozen=True):
+class TargetRef(Fields, frozen=True):
     """The pod behind an address."""
 
     kind: str = ""
     name: str = ""
 
 
-class EndpointAddress(_Base, frozen=True):
+class EndpointAddress(Fields, frozen=True):
     """An address of Endpoints."""
 
     ip: str = ""
     target_ref: TargetRef | None = None
 
 
-class EndpointSubset(_Base, frozen=True):
+class EndpointSubset(Fields, frozen=True):
     """Ready and not ready addresses."""
 
     addresses: tuple[EndpointAddress, ...] | None = None
     not_ready_addresses: tuple[EndpointAddress, ...] | None = None
 
 
-class Endpoints(_Base, frozen=True):
+class Endpoints(Fields, frozen=True):
     """Endpoints of a Service."""
 
     metadata: Meta
     subsets: tuple[EndpointSubset, ...] | None = None
 
 
-class SliceConditions(_Base, frozen=True):
+class SliceConditions(Fields, frozen=True):
     """Whether an address takes traffic; a null `ready` counts as true."""
 
     ready: bool | None = None
 
 
-class SliceEndpoint(_Base, frozen=True):
+class SliceEndpoint(Fields, frozen=True):
     """An address of an EndpointSlice."""
 
     addresses: tuple[str, ...] | None = None
@@ -262,14 +257,14 @@ class SliceEndpoint(_Base, frozen=True):
     target_ref: TargetRef | None = None
 
 
-class EndpointSlice(_Base, frozen=True):
+class EndpointSlice(Fields, frozen=True):
     """A slice of a Service's endpoints."""
 
     metadata: Meta
     endpoints: tuple[SliceEndpoint, ...] | None = None
 
 
-class ObjectRef(_Base, frozen=True):
+class ObjectRef(Fields, frozen=True):
     """What an Event is about."""
 
     kind: str = ""
@@ -277,7 +272,7 @@ class ObjectRef(_Base, frozen=True):
     namespace: str = ""
 
 
-class Event(_Base, frozen=True):
+class Event(Fields, frozen=True):
     """An Event."""
 
     metadata: Meta
@@ -296,28 +291,28 @@ class Event(_Base, frozen=True):
         return moment.timestamp() if moment else self.metadata.created
 
 
-class ScaleTarget(_Base, frozen=True):
+class ScaleTarget(Fields, frozen=True):
     """What an autoscaler scales."""
 
     kind: str = ""
     name: str = ""
 
 
-class AutoscalerSpec(_Base, frozen=True):
+class AutoscalerSpec(Fields, frozen=True):
     """What an autoscaler scales, and how far down."""
 
     scale_target_ref: ScaleTarget = ScaleTarget()
     min_replicas: int | None = None
 
 
-class Autoscaler(_Base, frozen=True):
+class Autoscaler(Fields, frozen=True):
     """A HorizontalPodAutoscaler of any version."""
 
     metadata: Meta
     spec: AutoscalerSpec = AutoscalerSpec()
 
 
-class JobStatus(_Base, frozen=True):
+class JobStatus(Fields, frozen=True):
     """How a Job stands."""
 
     active: int = 0
@@ -327,21 +322,21 @@ class JobStatus(_Base, frozen=True):
     conditions: tuple[Condition, ...] | None = None
 
 
-class Job(_Base, frozen=True):
+class Job(Fields, frozen=True):
     """A Job."""
 
     metadata: Meta
     status: JobStatus = JobStatus()
 
 
-class ConfigMap(_Base, frozen=True):
+class ConfigMap(Fields, frozen=True):
     """A ConfigMap."""
 
     metadata: Meta
     data: dict[str, str] | None = None
 
 
-class LeaseSpec(_Base, frozen=True):
+class LeaseSpec(Fields, frozen=True):
     """Who holds a Lease, and since when."""
 
     holder_identity: str | None = None
@@ -350,122 +345,8 @@ class LeaseSpec(_Base, frozen=True):
     lease_transitions: int | None = None
 
 
-class Lease(_Base, frozen=True):
+class Lease(Fields, frozen=True):
     """A Lease."""
 
     metadata: Meta
     spec: LeaseSpec = LeaseSpec()
-
-
-class Malformed(Struct, frozen=True):
-    """An object that could not be read, and why."""
-
-    kind: str
-    name: str
-    why: str
-
-
-class ListMeta(_Base, frozen=True):
-    """Metadata of a list."""
-
-    resource_version: str = ""
-    continue_: str = field(default="", name="continue")
-
-
-class RawList(_Base, frozen=True):
-    """A list whose items are decoded one by one."""
-
-    metadata: ListMeta = ListMeta()
-    items: tuple[msgspec.Raw, ...] | None = None
-
-
-class WatchEvent(_Base, frozen=True):
-    """An event of a watch; `object` is a Status for ERROR."""
-
-    type: str
-    object: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _Name(_Base, frozen=True):
-    name: str = ""
-    namespace: str = ""
-
-
-class _NameOnly(_Base, frozen=True):
-    metadata: _Name = _Name()
-
-
-class _Version(_Base, frozen=True):
-    resource_version: str = ""
-
-
-class _VersionOnly(_Base, frozen=True):
-    metadata: _Version = _Version()
-
-
-Kind = TypeVar("Kind", bound=Struct)
-_NAMES = msgspec.json.Decoder(_NameOnly)
-_VERSIONS = msgspec.json.Decoder(_VersionOnly)
-_RAW_LIST = msgspec.json.Decoder(RawList)
-
-
-class _Chunk(Struct, Generic[Kind], frozen=True):
-    metadata: ListMeta = ListMeta()
-    items: list[Kind] | None = None
-
-
-class ItemDecoder(Generic[Kind]):
-    """Decodes objects of one kind, and says of the others what is wrong with them."""
-
-    def __init__(self, kind: type[Kind]) -> None:
-        self._kind = kind.__name__
-        self._decoder: msgspec.json.Decoder[Kind] = msgspec.json.Decoder(kind)
-        self._chunk: msgspec.json.Decoder[_Chunk[Kind]] = msgspec.json.Decoder(_Chunk[kind])  # type: ignore[valid-type]
-
-    def decode(self, raw: bytes | msgspec.Raw) -> Kind | Malformed:
-        """The object, or why it is none."""
-        try:
-            return self._decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Malformed(self._kind, _name(raw), str(error))
-
-    def chunk(self, body: bytes) -> tuple[ListMeta, list[Kind | Malformed]]:
-        """A list's metadata and its items. Raises msgspec.DecodeError when `body` is no list at all.
-
-        In one pass, which takes two thirds of the time; item by item only where one of them is malformed.
-        """
-        try:
-            whole = self._chunk.decode(body)
-            return whole.metadata, list(whole.items or ())
-        except msgspec.ValidationError:
-            rough = _RAW_LIST.decode(body)
-            return rough.metadata, [self.decode(raw) for raw in rough.items or ()]
-
-
-def raw_list(body: bytes, what: str) -> RawList:
-    """A list whose items stay as they were sent. Raises ServerError for a body that is no list."""
-    try:
-        return _RAW_LIST.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ServerError(f"cannot read {what}", f"the answer is no list: {error}", "is this an API server?") from error
-
-
-def version_of(raw: bytes | msgspec.Raw) -> str:
-    """The resourceVersion of an object, whatever else is wrong with it; empty where it has none."""
-    try:
-        return _VERSIONS.decode(raw).metadata.resource_version
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-
-
-def key_of(raw: bytes | msgspec.Raw) -> tuple[str, str]:
-    """(namespace, name) of an object, whatever else is wrong with it."""
-    try:
-        meta = _NAMES.decode(raw).metadata
-        return meta.namespace, meta.name
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", "?"
-
-
-def _name(raw: bytes | msgspec.Raw) -> str:
-    return "/".join(key_of(raw)).strip("/")

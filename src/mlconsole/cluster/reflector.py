@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
-from mlconsole.cluster import objects
+from mlconsole.cluster import decoding
 from mlconsole.cluster.backoff import Backoff
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import (
@@ -65,7 +65,7 @@ class Sink(Protocol[Kind_contra]):
     def keys(self) -> Iterable[tuple[str, str]]:
         """What is there now."""
 
-    def malformed(self, item: objects.Malformed) -> None:
+    def malformed(self, item: decoding.Malformed) -> None:
         """Something that is no object of this kind."""
 
 
@@ -91,7 +91,7 @@ class Reflector(Generic[Kind_contra]):
         self._silence = silence
         self._clock = clock
         self._backoff = backoff or Backoff()
-        self._decoder: objects.ItemDecoder[Any] = objects.ItemDecoder(kind.resource.type)
+        self._decoder: decoding.ItemDecoder[Any] = decoding.ItemDecoder(kind.resource.type)
         self._retry = asyncio.Event()
         self._version = ""
         """Of the last thing taken in; empty when only a list can go on."""
@@ -189,7 +189,7 @@ class Reflector(Generic[Kind_contra]):
 
     def _take(self, item: Any) -> tuple[str, str]:
         """Put an object where it belongs; its key. What is malformed keeps its place in the mirror, as it last was."""
-        if isinstance(item, objects.Malformed):
+        if isinstance(item, decoding.Malformed):
             self._sink.malformed(item)
             namespace, _, name = item.name.rpartition("/")
             return namespace, name
@@ -227,19 +227,21 @@ class Reflector(Generic[Kind_contra]):
             what = f"the watch of {self._kind.resource.key} on {self._connection.identity.server} ends at once"
             raise ServerError(what, "", "it is opened again")
 
-    def _apply(self, event: objects.WatchEvent) -> None:
+    def _apply(self, event: decoding.WatchEvent) -> None:
         if event.type == "ERROR":
             raise from_watch(bytes(event.object), f"watch of {self._kind.resource.key}")
         if event.type == "BOOKMARK":
-            self._version = objects.version_of(event.object) or self._version
+            self._version = decoding.version_of(event.object) or self._version
             return
         item = self._decoder.decode(event.object)
         if event.type == "DELETED":
-            self._sink.drop(objects.key_of(event.object))
+            self._sink.drop(decoding.key_of(event.object))
         else:
             self._take(item)
         self._version = (
-            objects.version_of(event.object) if isinstance(item, objects.Malformed) else item.metadata.resource_version
+            decoding.version_of(event.object)
+            if isinstance(item, decoding.Malformed)
+            else item.metadata.resource_version
         )
         self._moved()
 
@@ -265,4 +267,4 @@ class Reflector(Generic[Kind_contra]):
         self._moved()
 
 
-_EVENTS = msgspec.json.Decoder(objects.WatchEvent)
+_EVENTS = msgspec.json.Decoder(decoding.WatchEvent)

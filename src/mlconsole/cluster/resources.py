@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mlconsole.cluster import objects
+from mlconsole.cluster import decoding, objects
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Forbidden, NotFound, ServerError
 
@@ -132,15 +132,15 @@ async def find(connection: Connection, *wanted: Resource) -> dict[str, Served]:
 
 async def read_all(connection: Connection, kind: Served, namespace: str, selector: str = "") -> list[Any]:
     """Every object of a kind in a namespace, in chunks. Malformed ones are left out: the watch cache names them."""
-    decoder: objects.ItemDecoder[Any] = objects.ItemDecoder(kind.resource.type)
+    decoder: decoding.ItemDecoder[Any] = decoding.ItemDecoder(kind.resource.type)
     items: list[Any] = []
     params: dict[str, str | int] = {"limit": 500}
     if selector:
         params["labelSelector"] = selector
     while True:
         data = await connection.get(kind.path(namespace), params)
-        page = objects.raw_list(data, kind.path(namespace))
-        items += [item for raw in page.items or () if not isinstance(item := decoder.decode(raw), objects.Malformed)]
+        page = decoding.raw_list(data, kind.path(namespace))
+        items += [item for raw in page.items or () if not isinstance(item := decoder.decode(raw), decoding.Malformed)]
         if not page.metadata.continue_:
             return items
         params["continue"] = page.metadata.continue_

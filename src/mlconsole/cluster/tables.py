@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, ValuesView
 from typing import Generic, Protocol, TypeVar
 
-from mlconsole.cluster import objects
+from mlconsole.cluster import decoding, objects
 from mlconsole.cluster.pods import PodRow, digest
 
 Key = tuple[str, str]
@@ -42,7 +42,7 @@ class Table(Generic[Kind]):
         self,
         touched: Callable[[Kind], None],
         index: Callable[[Kind], str] | None = None,
-        complain: Callable[[objects.Malformed], None] | None = None,
+        complain: Callable[[decoding.Malformed], None] | None = None,
     ) -> None:
         self._touched = touched
         self._index = index
@@ -94,7 +94,7 @@ class Table(Generic[Kind]):
         """The keys of every object."""
         return self._items.keys()
 
-    def malformed(self, item: objects.Malformed) -> None:
+    def malformed(self, item: decoding.Malformed) -> None:
         """Pass on what is no object."""
         if self._complain:
             self._complain(item)
@@ -126,7 +126,7 @@ class LabelTable(Table[Kind]):
         labels: Callable[[Kind], Mapping[str, str]],
         touched: Callable[[Kind], None],
         index: Callable[[Kind], str] | None = None,
-        complain: Callable[[objects.Malformed], None] | None = None,
+        complain: Callable[[decoding.Malformed], None] | None = None,
     ) -> None:
         super().__init__(touched, index, complain)
         self.labels_of = labels
@@ -172,7 +172,7 @@ class PodTable(LabelTable[PodRow]):
     """Pods, kept as rows."""
 
     def __init__(
-        self, touched: Callable[[PodRow], None], complain: Callable[[objects.Malformed], None] | None = None
+        self, touched: Callable[[PodRow], None], complain: Callable[[decoding.Malformed], None] | None = None
     ) -> None:
         super().__init__(_pod_labels, touched, _owner, complain)
 

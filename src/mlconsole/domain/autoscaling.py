@@ -2,7 +2,7 @@
 
 An autoscaler of the idle colour sees no load and keeps few pods; the one of the colour that is left sees its load go,
 and takes the way back with it. So the minimum of both is pinned before anything else, and put back at the end by the
-reverse of the same writes (`plans.reversed_write`).
+reverse of the same writes (`patches.reversed_write`).
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.operation import Operation
+from mlconsole.domain.patches import reversed_write
 from mlconsole.domain.phases import route
-from mlconsole.domain.plans import reversed_write
 
 BACK = "-back"
 """What the id of a rollback within an operation ends with."""

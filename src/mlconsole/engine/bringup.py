@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-from mlconsole.cluster import fresh, logs, objects
+from mlconsole.cluster import decoding, fresh, logs, objects
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.config import ServiceSettings
@@ -182,12 +182,12 @@ class _Watch:
                 body = await self._connection.get(path, {"fieldSelector": selector, "limit": 50})
         except (ClusterError, TimeoutError):
             return []
-        decoder: objects.ItemDecoder[objects.Event] = objects.ItemDecoder(objects.Event)
-        items = [decoder.decode(item) for item in objects.raw_list(body, path).items or ()]
+        decoder: decoding.ItemDecoder[objects.Event] = decoding.ItemDecoder(objects.Event)
+        items = [decoder.decode(item) for item in decoding.raw_list(body, path).items or ()]
         return [
             Said(f"{item.involved_object.kind}/{item.involved_object.name}", item.reason, item.message, item.at)
             for item in items
-            if not isinstance(item, objects.Malformed)
+            if not isinstance(item, decoding.Malformed)
         ]
 
 

@@ -16,8 +16,9 @@ from mlconsole.demo.controllers.deployment import Deployments
 from mlconsole.demo.controllers.replicaset import ReplicaSets
 from mlconsole.domain import owners
 from mlconsole.domain.autoscaling import pin_writes
+from mlconsole.domain.patches import pinned, reversed_write
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Write, pinned, reversed_write, selector_write
+from mlconsole.domain.plans import Write, selector_write
 
 LABELS = {"app": "fraud", "color": "green"}
 SYNC = 40.0

@@ -18,7 +18,8 @@ from mlconsole.commands.rights import needs
 from mlconsole.demo.apiserver.auth import Rule, User
 from mlconsole.demo.apiserver.server import serve
 from mlconsole.domain.history import Kind, Outcome, Record
-from mlconsole.domain.plans import Write, reversed_write, selector_write
+from mlconsole.domain.patches import reversed_write
+from mlconsole.domain.plans import Write, selector_write
 
 from .test_kinds import making, pin, scaler
 

@@ -20,6 +20,7 @@ from mlconsole.domain import plans
 from mlconsole.domain.deploying import marked
 from mlconsole.domain.history import Kind
 from mlconsole.domain.meter import expected_seconds
+from mlconsole.domain.patches import pinned
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import ACCEPTED, Diff, Gate, Plan, Target, Write
 from mlconsole.domain.services import Color, ModelService, Release, Shape
@@ -86,8 +87,7 @@ class Drafting:
         uid = grounds.fresh.uid_of(main.resource, main.name)
         operation = secrets.token_hex(6)
         writes_ = tuple(
-            marked(plans.pinned(item, grounds.fresh.uid_of(item.resource, item.name)), operation)
-            for item in draft.writes
+            marked(pinned(item, grounds.fresh.uid_of(item.resource, item.name)), operation) for item in draft.writes
         )
         under = lock.read(grounds, kind)
         owners = owner_gate(grounds.fresh, writes_, kind)

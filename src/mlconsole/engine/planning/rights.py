@@ -10,8 +10,9 @@ from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain import adopting
 from mlconsole.domain.history import Kind
+from mlconsole.domain.patches import reversed_write
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Right, Write, reversed_write
+from mlconsole.domain.plans import Right, Write
 from mlconsole.domain.services import ModelService, Shape
 from mlconsole.engine.planning.grounds import patience_for
 

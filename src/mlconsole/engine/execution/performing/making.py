@@ -10,8 +10,9 @@ from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain.autoscaling import RESOURCE as AUTOSCALERS
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Event, Failed, Halted, Operation, Passed, sending
+from mlconsole.domain.patches import reversed_write, without
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import PlanError, Write, reversed_write, without
+from mlconsole.domain.plans import PlanError, Write
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.execution.performing.leaving import PODS, leave
 from mlconsole.engine.execution.performing.waiting import drain

@@ -11,8 +11,9 @@ from mlconsole.cluster import history, leases
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.domain.history import Outcome, Record
 from mlconsole.domain.operation import Event, Operation, Passed
+from mlconsole.domain.patches import reversed_write
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Write, reversed_write
+from mlconsole.domain.plans import Write
 from mlconsole.domain.recording import record_of
 from mlconsole.engine.execution.context import Context
 from mlconsole.engine.execution.lock import HURRY
