@@ -50,8 +50,11 @@ QUICK = {
     "mlconsole.engine.verify:PAUSE": 0.05,
     "mlconsole.engine.bringup:LOOK": 0.1,
     "mlconsole.engine.execution.performing.waiting:TICK": 0.05,
+    "mlconsole.engine.execution.performing.taking:HURRY": 30.0,
+    "mlconsole.engine.ledger:ROLLBACK_SECONDS": 30.0,
 }
-"""Pauses between two looks: shorter than a person needs."""
+"""Pauses between two looks, shorter than a person needs; and a machine with little time has no rollback go on without
+its lock or its record: that is the matter of the tests of faults."""
 KILLED = "operation x killed x at x taken up -> outcome, times"
 FAULTY = "operation x step x fault -> outcome, times"
 RACED = "races: two operations + a hand -> what came of the two, times"
