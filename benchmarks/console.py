@@ -32,7 +32,7 @@ from pathlib import Path
 import psutil
 
 import fleet
-from terminal import Program
+from terminal import Program, compiled
 
 MIB = 2**20
 COLUMNS, ROWS = 120, 40
@@ -166,7 +166,7 @@ class Console:
     def __init__(self, kubeconfig: str, namespace: str, url: str, folder: Path) -> None:
         self._command = [sys.executable, "-m", "mlconsole", "--kubeconfig", kubeconfig, "--namespace", namespace]
         self._environ = {name: str(folder) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "HOME")}
-        self._environ |= {"PROMETHEUS_URL": url} if url else {}
+        self._environ |= compiled(folder) | ({"PROMETHEUS_URL": url} if url else {})
 
     def start(self) -> Program:
         """One console."""

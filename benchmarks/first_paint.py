@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 
-from terminal import Program
+from terminal import Program, compiled
 
 EMPTY = """
 from textual.app import App
@@ -43,7 +43,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     with tempfile.TemporaryDirectory() as folder:
         environ = {"KUBECONFIG": f"{folder}/none", "XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder}
-        environ |= {"PYTHONPYCACHEPREFIX": f"{folder}/compiled", "PYTHONDONTWRITEBYTECODE": ""}
+        environ |= compiled(folder)
         turns = [{name: paint(*what, environ) for name, what in COMMANDS.items()} for _ in range(rounds + 1)]
     for number, what in enumerate(("start to first paint", "time of the processor")):
         # The first turn compiles.

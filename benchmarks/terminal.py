@@ -20,6 +20,11 @@ import psutil
 import pyte
 
 
+def compiled(folder: str | Path) -> dict[str, str]:
+    """The environment in which a program's second start reads compiled files, as an installed package's does."""
+    return {"PYTHONPYCACHEPREFIX": f"{folder}/compiled", "PYTHONDONTWRITEBYTECODE": ""}
+
+
 class Screen(pyte.Screen):
     """pyte's screen, which knows nothing of the private sequences that Textual sends."""
 

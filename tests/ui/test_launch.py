@@ -71,7 +71,8 @@ def test_what_a_key_opens_and_what_a_pane_holds_is_imported_after_the_first_pain
     late = {"hashlib", "numpy", "importlib.resources", "mlconsole.ui.chart.widget"}
     late |= {"kubernetes", "aiohttp", "mlflow", "pandas", "scipy", "prometheus_api_client", "docker"}
     assert not late.intersection(imported)
-    assert sorted(name for name in imported if name.startswith("mlconsole.ui.screens.")) == ["mlconsole.ui.screens.main"]
+    screens = [name for name in imported if name.startswith("mlconsole.ui.screens.")]
+    assert screens == ["mlconsole.ui.screens.main"]
     engine = {f"mlconsole.engine.{name}" for name in ("protocol", "channel", "spawn")}
     assert {name for name in imported if name.startswith("mlconsole.engine.")} <= engine
     adapters = ("cluster", "registry", "metrics", "images", "pipelines", "monitor", "demo")
