@@ -29,7 +29,9 @@ LONGEST = ("tests/kills/", "tests/engine/", "tests/e2e/", "tests/commands/", "te
 EACH = ("tests/kills/", "tests/engine/")
 """Where every test is on its own."""
 TOGETHER = ("tests/registry/", "tests/e2e/")
-"""Where all share what is dear (a trained registry and its server), or a cluster."""
+"""Where all share what is dear (a trained registry and its server), or the real cluster."""
+REAL = "[real"
+"""In the name of a test of kills or engine that is on the real cluster: one at a time, with those end to end."""
 
 
 def pytest_xdist_auto_num_workers(config):
@@ -49,7 +51,7 @@ class Sharing(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         if nodeid.startswith(EACH):
-            return nodeid
+            return "tests/e2e/" if REAL in nodeid else nodeid
         return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
     def schedule(self):
