@@ -1,5 +1,6 @@
 """Guards that stand alone: what is brought up is counted again, what arrives is all there, what goes back has pods."""
 
+import asyncio
 import json
 import time
 from types import SimpleNamespace
@@ -9,15 +10,17 @@ from msgspec.structs import replace
 
 from mlconsole.cluster import fresh
 from mlconsole.cluster.connection import Connection
+from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import ServiceSettings, Settings, Verify, Watch
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import begin
+from mlconsole.domain.operation import Halted, Overtaken, begin
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import PlanError
 from mlconsole.domain.recording import BACK, returning
 from mlconsole.domain.services import Endpoint
 from mlconsole.engine import verify
 from mlconsole.engine.consent import Consent
+from mlconsole.engine.execution import runner as runners
 from mlconsole.engine.execution.folder import Folder
 from mlconsole.engine.execution.performing import moving, waiting
 from mlconsole.engine.execution.process import agreed
@@ -207,6 +210,37 @@ async def test_i25_who_moved_the_traffic_is_who_wrote_the_label_that_this_operat
     assert said("slot", editor=slot) == "editor", "the colour was taken out: by whoever wrote the selector last"
     assert said("color", atomic={"f:spec": {"f:selector": {}}}) == "atomic"
     assert said("color") == "somebody"
+
+
+async def test_i25_a_watch_ends_when_somebody_else_moves_the_traffic(desk, monkeypatch):
+    monkeypatch.setattr(waiting, "LOOK", 0.02)
+    settings = replace(desk.settings, defaults=replace(desk.settings.defaults, watch_window=60.0))
+    runner = runner_of(desk, await desk.plan())
+    runner.context.settings = settings
+    now = time.time()
+    op = replace(runner.operation, phase=Phase.WATCH, phase_at=now, arrived_at=now)
+    event = await waiting.watch(runner.context, op)
+    assert isinstance(event, Overtaken)
+    assert event.locked, "what is pinned is put back"
+    assert event.words.endswith("moved the traffic to blue")
+
+
+# ---- bounded
+
+
+async def test_i20_a_way_out_waits_for_an_api_server_that_is_away_and_not_for_ever(desk):
+    runner = runner_of(desk, await desk.plan())
+    op = replace(runner.operation, phase=Phase.RESTORE)
+    away = asyncio.get_running_loop().create_future()
+    away.set_exception(Unreachable("cannot read services"))
+    assert runner._is_away(op, away), "it is tried again"
+    assert not runner._is_away(replace(op, phase=Phase.VERIFY), away), "what goes forward is not"
+    assert runner._is_away(op, away)
+    runner._outage -= runners.OUTAGE + 1
+    assert not runner._is_away(op, away)
+    event = runner._result(away)
+    assert isinstance(event, Halted)
+    assert "the API server gave no answer for 15 min" in event.words
 
 
 # ---- the drain
