@@ -2,15 +2,18 @@
 
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 from textual.color import Color
+from textual.widget import Widget
 
 from mlconsole.ui import themes
 from mlconsole.ui.app import Console
 from mlconsole.ui.ascii import to_ascii, without_utf8
 from mlconsole.ui.keys import GROUPS, KEYS, MORE
-from mlconsole.ui.screens.main import hints
+from mlconsole.ui.screens.main import CLOCK_WIDTH, hints
 from mlconsole.ui.spans import plain, width_of
 
 
@@ -150,3 +153,18 @@ def test_the_ui_process_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_a_second_that_passes_costs_the_line_the_clock_alone(silent, monkeypatch):
+    async with silent() as driver:
+        await driver.filled()
+        await driver.pilot.pause()
+        painted, refresh = [], Widget.refresh
+        now = time.time() + 1
+        monkeypatch.setattr("mlconsole.ui.screens.main.time", SimpleNamespace(time=lambda: now))
+        monkeypatch.setattr(
+            Widget, "refresh", lambda self, *a, **k: (painted.append(self.id), refresh(self, *a, **k))[1]
+        )
+        driver.app._main.tick()
+        assert set(painted) == {"clock"}
+        assert driver.app.query_one("#clock").size.width == CLOCK_WIDTH

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import Slot, Span, fit, flowed, joined, line, plain, right, sides, width_of, wrapped
+from mlconsole.ui.spans import Slot, Span, fit, flowed, joined, line, parted, plain, right, sides, width_of, wrapped
 from mlconsole.ui.widgets.columns import GAP, Column, widths
 from mlconsole.ui.widgets.lines import changed
 
@@ -135,3 +135,17 @@ def test_what_flows_on_is_cut_nowhere_and_breaks_between_its_parts(parts, width)
     assert all(width_of(row) <= max(width, 2 + max(map(width_of, kept))) for row in found)
     if kept and width_of(joined(kept)) <= width:
         assert len(found) == 1
+
+
+@given(lines, st.integers(0, 40))
+def test_the_parts_of_a_line_are_as_wide_as_the_line(content, at):
+    first, rest = parted(content, at)
+    assert width_of(first) == min(at, width_of(content))
+    assert width_of(first) + width_of(rest) == width_of(content)
+
+
+@given(st.lists(st.builds(Span, st.text("ab ", max_size=9), st.sampled_from(Slot)), max_size=5), st.integers(0, 40))
+def test_the_parts_of_a_line_of_narrow_characters_are_the_line(content, at):
+    first, rest = parted(tuple(content), at)
+    cells = [(char, span.slot) for span in content for char in span.text]
+    assert [(char, span.slot) for span in first + rest for char in span.text] == cells

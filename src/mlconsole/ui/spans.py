@@ -161,6 +161,22 @@ def indented(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20, by:
     return [line(" " * by, *piece) for piece in wrapped(text, max(10, width - by), slot, most)]
 
 
+def parted(content: Line, at: int) -> tuple[Line, Line]:
+    """The first `at` cells of a line, and what follows them."""
+    before: list[Span] = []
+    for index, span in enumerate(content):
+        cells = cell_len(span.text)
+        if cells > at:
+            head = set_cell_size(span.text, at)
+            tail = span.text[len(head) :]
+            # A wide character on the border becomes a space on both sides of it.
+            tail = " " * (cells - at - cell_len(tail)) + tail
+            return line(*before, Span(head, span.slot)), line(Span(tail, span.slot), *content[index + 1 :])
+        before.append(span)
+        at -= cells
+    return content, EMPTY
+
+
 def sides(left: Line, end: Line, width: int) -> Line:
     """`left` and `end` at both edges of a line; what does not fit is cut from the left one."""
     taken = width_of(end)

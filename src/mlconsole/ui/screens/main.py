@@ -30,7 +30,7 @@ from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.panes.pipeline import PipelinePane
 from mlconsole.ui.panes.registry import RegistryPane
 from mlconsole.ui.render import header
-from mlconsole.ui.spans import Line, Slot, Span, joined, line, width_of
+from mlconsole.ui.spans import Line, Slot, Span, joined, line, parted, width_of
 from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Table
 
@@ -43,6 +43,7 @@ PANES = (FleetPane, PipelinePane, RegistryPane, LatencyPane, DriftPane, Deployme
 WIDTHS = {180: "-wide", 100: "-normal", 0: "-narrow"}
 HEIGHTS = {34: "-tall", 12: "-low", 0: "-flat"}
 """The classes by the columns and the rows that they begin with; Textual's breakpoints come after the first paint."""
+CLOCK_WIDTH = 9
 STANDING_SECONDS = 5.0
 """After which modules, screens and most of the fleet are there."""
 COVERED_SECONDS = 15
@@ -74,6 +75,10 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Header, panes, filter, keys."""
+        with Container(id="top"):
+            yield Lines(id="place")
+            # Textual paints a change from the left edge of its widget on: every second the whole row, were it one.
+            yield Lines(id="clock")
         yield Lines(id="header")
         yield Lines(id="tabs")
         with Container(id="panes"):
@@ -165,12 +170,11 @@ class MainScreen(Screen[None]):
 
     def _show_header(self, now: float) -> None:
         width, height = max(1, self._room.width - 2), self._room.height
-        lines = [
-            header.place(self._known, now, width),
-            header.service(self._known, now, width),
-            header.meter(self._known, now, width),
-        ]
-        self.query_one("#header", Lines).show(lines[:1] if height < 8 else lines)
+        place, clock = parted(header.place(self._known, now, width), max(0, width - CLOCK_WIDTH))
+        self.query_one("#place", Lines).show([place])
+        self.query_one("#clock", Lines).show([clock])
+        lines = [header.service(self._known, now, width), header.meter(self._known, now, width)]
+        self.query_one("#header", Lines).show(lines if height >= 8 else [])
         if self.single:
             self.query_one("#tabs", Lines).show([self._tabs()])
         self.query_one("#hints", Lines).show([hints(width, self._known.missing)])
