@@ -121,6 +121,17 @@ def test_a_server_that_hangs_is_in_nobodys_way(hanging, monkeypatch, registry, c
     assert "given up on" in caplog.text
 
 
+def test_a_reference_that_does_not_come_does_not_keep_a_server_down(hanging, monkeypatch, registry, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", hanging)
+    monkeypatch.setattr("mlconsole.monitor.monitor.PATIENCE", 0.05)
+    monitor = ModelMonitor("m", "1", reference="models:/scorer@champion", registry=registry)
+    monitor.log_prediction([1.0], 0.5)
+    page = scrape(registry)
+    assert page.value("ml_predictions_total", status="success") == 1
+    assert page.value("ml_monitor_errors_total", kind="reference") == 1
+    assert "did not come within" in caplog.text
+
+
 def test_a_dead_server_costs_a_counter_and_the_oldest(monkeypatch, registry, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

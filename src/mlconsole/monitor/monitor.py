@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5,
 TOLERANCE = 0.1
 """How far a prediction may be from what turned out to be true and still be right."""
 DAY = 86400.0
+PATIENCE = 20.0
+"""Seconds that the start of a server waits for its reference."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -62,7 +65,8 @@ class ModelMonitor:
         """Begin to count.
 
         - `color`: that of the Deployment; else what COLOR says in the environment.
-        - `reference`: what the training data looked like, or the file that it is in: the edges of the histograms.
+        - `reference`: what the training data looked like: the edges of the histograms. Or the file that it is in, or
+          where MLflow has it, as `reference.load` takes it.
         - `seconds`: upper edges of the duration's histogram.
         - `right`, `tolerance`: which predictions are right; else numbers that differ by less than `tolerance`, and
           anything else that is equal. `window`: over how many labels the accuracy is.
@@ -280,6 +284,26 @@ def _reference(given: Reference | Path | str | None) -> tuple[Reference | None, 
     try:
         if given is None or isinstance(given, Reference):
             return (None if given is None else checked(given)), None
-        return load(given), None
+        return _loaded(given), None
     except Exception as error:
         return None, error
+
+
+def _loaded(place: Path | str) -> Reference:
+    """As `load`, but a tracking server that hangs must not keep a server down. Raises TimeoutError beside."""
+    found: list[Reference | Exception] = []
+
+    def loading() -> None:
+        try:
+            found.append(load(place))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=loading, name="mlconsole-monitor-reference", daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if not found:
+        raise TimeoutError(f"{place} did not come within {PATIENCE:g} s")
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]

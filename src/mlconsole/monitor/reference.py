@@ -39,8 +39,8 @@ from mlconsole.monitor.values import OTHER, as_category, as_number
 LOG = logging.getLogger("mlconsole.monitor")
 BINS = 20
 CATEGORIES = 50
-DIGITS = 6
-"""Significant digits of an edge, which is a label of every bucket."""
+DIGITS = 3
+"""At least so many significant digits has an edge, which is a label of every bucket, and more only where it has to."""
 SEED = 20
 MIB = 1 << 20
 MOST = 64
@@ -225,10 +225,11 @@ def quantile_edges(ordered: Sequence[float], bins: int) -> list[float]:
     if len(distinct) < bins:
         return _around(distinct)
     last = len(finite) - 1
-    chosen = [float(finite[round(last * number / (bins - 1))]) for number in range(bins)]
-    if chosen[0] == chosen[1]:  # many are the smallest one: what is smaller still must not be among them
-        chosen.insert(0, 1.5 * distinct[0] - 0.5 * distinct[1])
-    return _short(sorted(set(chosen)))
+    places = [round(last * number / (bins - 1)) for number in range(bins)]
+    edges = {_short(finite, place) for place in places}
+    if finite[places[0]] == finite[places[1]]:  # many are the smallest: what is smaller still must not be among them
+        edges.add(1.5 * distinct[0] - 0.5 * distinct[1])
+    return sorted(edge for edge in edges if math.isfinite(edge))
 
 
 def _distinct(ordered: Sequence[float]) -> Iterator[float]:
@@ -256,13 +257,21 @@ def _between(low: float, high: float) -> float:
     return next((edge for edge in short if low < edge < high), middle)
 
 
-def _short(edges: list[float]) -> list[float]:
-    """With few digits, as long as they stay apart."""
-    for digits in range(DIGITS, 17):
-        short = [float(f"{edge:.{digits}g}") for edge in edges]
-        if all(low < high for low, high in itertools.pairwise(short)):
-            return short
-    return edges
+def _short(ordered: Sequence[float], place: int) -> float:
+    """The shortest number that as many values are up to as up to the one at `place`."""
+    value = float(ordered[place])
+    after = bisect_right(ordered, ordered[place])
+    # The largest has none after it; its edge stays near, since it says how far the values reach.
+    following = ordered[after] if after < len(ordered) else value + (value - float(ordered[0])) / 100
+    return next((edge for edge in _rounded(value) if value <= edge < following), value)
+
+
+def _rounded(value: float) -> Iterator[float]:
+    """To the nearest and up, with ever more digits."""
+    size = math.floor(math.log10(abs(value))) if value else 0
+    for digits in range(DIGITS, 18):
+        half = 0.5 * 10.0 ** (size - digits + 1)
+        yield from (float(f"{near:.{digits}g}") for near in (value, value + half))
 
 
 def _categorical(column: Any, most: int) -> Categorical:
