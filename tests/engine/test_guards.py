@@ -13,16 +13,16 @@ from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import ServiceSettings, Settings, Verify, Watch
 from mlconsole.domain.history import Kind, Outcome
-from mlconsole.domain.operation import Halted, Overtaken, begin
+from mlconsole.domain.operation import Failed, Halted, Overtaken, begin
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import PlanError
+from mlconsole.domain.plans import Gate, PlanError, Verdict
 from mlconsole.domain.recording import BACK, returning
 from mlconsole.domain.services import Endpoint
 from mlconsole.engine import verify
 from mlconsole.engine.consent import Consent
 from mlconsole.engine.execution import runner as runners
 from mlconsole.engine.execution.folder import Folder
-from mlconsole.engine.execution.performing import moving, waiting
+from mlconsole.engine.execution.performing import moving, proving, waiting
 from mlconsole.engine.execution.process import agreed
 from mlconsole.engine.execution.runner import Runner
 from mlconsole.engine.gateway import Seen, history
@@ -284,3 +284,23 @@ async def test_a_drain_goes_by_its_time_alone_where_nobody_can_say(desk):
     words = (await waiting.drain(runner.context, op)).words
     assert words.startswith("blue had ")
     assert words.endswith(" s to drain")
+
+
+# ---- evidence
+
+
+async def test_i21_on_its_way_an_operation_stops_at_what_is_unknown(desk):
+    runner = runner_of(desk, await desk.plan())
+    for verdict in (Verdict.UNKNOWN, Verdict.FAIL):
+        found = Gate("smoke", verdict, "nobody can say")
+        event = proving._judged(runner.context, runner.operation, [found])
+        assert isinstance(event, Failed), verdict
+        waived = replace(runner.operation, waived=("smoke",))
+        assert not isinstance(proving._judged(runner.context, waived, [found]), Failed)
+
+
+def test_i27_a_secret_that_changed_is_told_without_either():
+    before, after = ({"env": [{"name": "DB_PASSWORD", "value": value}]} for value in ("hunter2", "hunter3"))
+    assert fresh.differences("template", before, after) == [
+        ("template.env[DB_PASSWORD].value", "(hidden)", "(hidden, differs)")
+    ]
