@@ -62,18 +62,26 @@ def table(service: ModelService, at: float, seen: Mapping[tuple[str, str], Seen]
     return verdicts.table(rows, service=service.key, at=at, reference=EXPORTED, problem=problem)
 
 
-def pair(feature: str, color: str, reference: Mapping[float, float], counts: Mapping[float, float]) -> Pair:
+def pair(
+    feature: str,
+    color: str,
+    reference: Mapping[float, float],
+    counts: Mapping[float, float],
+    rows: float | None = None,
+) -> Pair:
     """One feature by its cumulative values: the counts with +Inf, the shares of the reference without.
 
-    Counts that fall are raised to their predecessor: Prometheus extrapolates each bucket by itself.
+    `rows` is how many the reference rests on, where it is known. Counts that fall are raised to their predecessor:
+    Prometheus extrapolates each bucket by itself.
     """
     edges = tuple(sorted(edge for edge in reference if math.isfinite(edge)))
     shares = (0.0, *(reference[edge] for edge in edges), 1.0)
-    before = Numeric(edges, tuple(high - low for low, high in itertools.pairwise(shares))) if edges else None
+    whole = rows or 1.0
+    before = Numeric(edges, tuple((high - low) * whole for low, high in itertools.pairwise(shares))) if edges else None
     seen = tuple(sorted(edge for edge in counts if math.isfinite(edge)))
     rising = list(itertools.accumulate((0.0, *(counts[edge] for edge in (*seen, math.inf) if edge in counts)), max))
     now = Numeric(seen, tuple(high - low for low, high in itertools.pairwise(rising))) if math.inf in counts else None
-    return Pair(feature, before, now, color, known_rows=False)
+    return Pair(feature, before, now, color, known_rows=bool(rows))
 
 
 def _of_version(color: Color, seen: Mapping[tuple[str, str], Seen]) -> Seen | str:
