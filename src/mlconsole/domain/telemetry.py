@@ -14,11 +14,15 @@ class Series(Struct, frozen=True):
 
     color: str
     stat: str
-    """`p50`, `p95`, `p99`, `rate`, `errors`."""
+    """`p50`, `p95`, `p99`, `rate`, `errors`; in a heat map the bucket's `le` as Prometheus writes it."""
     times: tuple[float, ...]
     """Seconds since the epoch, rising, a step apart."""
     values: tuple[float, ...]
     """In the panel's unit; NaN where there is no sample: a gap, never a zero."""
+    label: str = ""
+    """What else tells it from its neighbours: a pod, a class, a version; the legend shows it in place of `stat`."""
+    ghost: str = ""
+    """What earlier time it is of, in words (`yesterday`); its times are shifted to lie under the present."""
 
     @property
     def last(self) -> float | None:
@@ -33,19 +37,26 @@ class Panel(Struct, frozen=True):
     """`latency`, `errors`, `rate`."""
     title: str
     unit: str
-    """`s`, `ratio`, `1/s`."""
+    """`s`, `ratio`, `1/s`, `B`, `cores`; another word stands after the figures as it is."""
     series: tuple[Series, ...] = ()
     query: str = ""
     """The exact query or what was scraped."""
     problem: str = ""
     """Why there is nothing, if there is nothing."""
+    form: str = "lines"
+    """`lines`, `stacked`, `heat`. Heat: a series a bucket, its values cumulative over `le`, as a histogram has them."""
+    scale: str = "linear"
+    """`linear`, `log`."""
+    thresholds: tuple[tuple[float, str], ...] = ()
+    """(value, words): lines across the chart."""
 
 
 class Mark(Struct, frozen=True):
-    """An instant on every chart: a switch, a rollback."""
+    """An instant on every chart."""
 
     at: float
     kind: str
+    """`switch`, `rollback`, `deploy`, another kind of operation, `alert`."""
     words: str
 
 
@@ -63,6 +74,8 @@ class Telemetry(Struct, frozen=True):
     panels: tuple[Panel, ...] = ()
     marks: tuple[Mark, ...] = ()
     problem: str = ""
+    compare: float = 0.0
+    """By how many seconds the series with a `ghost` are shifted; 0 where none was asked for."""
 
 
 class Glance(Struct, frozen=True):
@@ -78,6 +91,22 @@ class Glance(Struct, frozen=True):
     samples: float = 0.0
     """Requests that the figures rest on."""
     at: float = 0.0
+
+
+DAY = 86400.0
+WEEK = 7 * DAY
+
+
+def ghost_words(seconds: float) -> str:
+    """What a line is called that is shifted by so many seconds."""
+    if seconds in (DAY, WEEK):
+        return "yesterday" if seconds == DAY else "last week"
+    parts = []
+    for size, name in ((DAY, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s")):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count:.0f} {name}")
+    return f"{' '.join(parts[:2]) or '0 s'} before"
 
 
 def histogram_quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:

@@ -144,8 +144,8 @@ class Engine:
         match intent:
             case protocol.Select(service):
                 self._select(service)
-            case protocol.ShowRange(seconds):
-                self._feeds.show_range(seconds)
+            case protocol.ShowRange(seconds, end, compare):
+                self._feeds.show_range(seconds, end, compare)
             case protocol.Show(panes):
                 self._feeds.show(panes)
             case protocol.ChangePlace(context, namespace):

@@ -88,9 +88,9 @@ class Feeds:
         self._metrics.fleet(services)
         self._metrics.select(selected)
 
-    def show_range(self, seconds: float) -> None:
-        """How much time the panels show."""
-        self._metrics.show_range(seconds)
+    def show_range(self, seconds: float, end: float = 0.0, compare: float = 0.0) -> None:
+        """The time that the panels show (`protocol.ShowRange`)."""
+        self._metrics.show_range(seconds, end, compare)
 
     def show(self, panes: tuple[str, ...]) -> None:
         """The panes on the screen: no range query for a chart that is not."""

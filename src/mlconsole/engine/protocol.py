@@ -264,9 +264,13 @@ class Select(Struct, frozen=True, tag=True):
 
 
 class ShowRange(Struct, frozen=True, tag=True):
-    """Chart the last `seconds`."""
+    """Chart `seconds` until `end`."""
 
     seconds: float
+    end: float = 0.0
+    """Seconds since the epoch; 0 for now, which moves on."""
+    compare: float = 0.0
+    """Show the same time so many seconds earlier as well (`Series.ghost`); 0 for nothing."""
 
 
 class Show(Struct, frozen=True, tag=True):

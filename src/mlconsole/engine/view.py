@@ -12,7 +12,7 @@ from mlconsole.cluster.inventory import Inventory
 from mlconsole.config import ServiceSettings
 from mlconsole.domain import health
 from mlconsole.domain.chain import serving_chain
-from mlconsole.domain.history import KEEP, Record, decode, decode_templates, known_good
+from mlconsole.domain.history import KEEP, Kind, Outcome, Record, decode, decode_templates, known_good
 from mlconsole.domain.meter import moves, read_meter
 from mlconsole.domain.registry import RegisteredModel
 from mlconsole.domain.services import ModelService, Release
@@ -130,12 +130,18 @@ def _line(item: objects.Event) -> EventLine:
 
 
 def marks(records: Iterable[Record]) -> tuple[Mark, ...]:
-    """The moments at which traffic moved, for the charts."""
-    return tuple(
+    """The moments at which traffic moved or a version was brought up, for the charts; oldest first."""
+    known = list(records)
+    told = moves(known)
+    moved = {record.id for record in told}
+    up = (Outcome.VERIFIED, Outcome.UNVERIFIED)
+    told += [item for item in known if item.kind is Kind.DEPLOY and item.outcome in up and item.id not in moved]
+    found = [
         Mark(
             record.ended_at or record.at,
             record.kind,
             f"{record.kind} to {record.to_color} {record.to_release.label}".strip(),
         )
-        for record in moves(list(records))
-    )
+        for record in told
+    ]
+    return tuple(sorted(found, key=lambda mark: mark.at))

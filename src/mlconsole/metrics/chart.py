@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mlconsole.domain.telemetry import Panel, Series, Telemetry
+from msgspec.structs import replace
+
+from mlconsole.domain.telemetry import Panel, Series, Telemetry, ghost_words
 
 TITLES = {"latency": ("latency", "s"), "errors": ("errors", "ratio"), "rate": ("requests", "1/s")}
 STATS_OF = {"latency": ("p50", "p95", "p99"), "errors": ("errors",), "rate": ("rate",)}
@@ -13,6 +15,8 @@ MOST_POINTS = 360
 NICE_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
 OVERLAP = 2
 """Points that are asked for again: what was late for them has come meanwhile."""
+KEPT = 4
+"""Windows before and after the one that is shown whose points are kept: who scrolls back comes forward again."""
 
 
 def nice_step(seconds: float, finest: float) -> int:
@@ -31,7 +35,11 @@ class Chart:
         self._points: dict[tuple[str, str], dict[int, float]] = {}
         self._colors = tuple(colors)
         self.last: int | None = None
-        """The newest point asked for, as a multiple of the step."""
+        """The newest point shown, as a multiple of the step."""
+        self._end = 0
+        """The newest point of the window that was asked about last."""
+        self._known = range(0)
+        """The points that were asked for, without a hole."""
 
     @property
     def size(self) -> int:
@@ -39,12 +47,17 @@ class Chart:
         return max(2, math.ceil(self.seconds / self.step))
 
     def missing(self, now: float) -> range:
-        """The points to ask for now: all at first, then the new ones and those that may still have changed."""
-        end = math.floor(now / self.step)
-        start = end - self.size + 1
-        if self.last is not None and start <= self.last <= end:
-            start = max(start, self.last - OVERLAP + 1)
-        return range(start, end + 1)
+        """The points to ask for, to show the window that ends at `now`.
+
+        All at first, then those before or after the known ones; of these again the newest, which may have changed.
+        """
+        self._end = math.floor(now / self.step)
+        window, known = range(self._end - self.size + 1, self._end + 1), self._known
+        if not known or window.stop < known.start or window.start > known.stop:
+            return window
+        if window.start < known.start:
+            return window if window.stop > known.stop else range(window.start, known.start)
+        return range(max(window.start, known.stop - OVERLAP), window.stop)
 
     def put(self, asked: range, stat: str, found: Mapping[str, Mapping[int, float]]) -> None:
         """Take the points of one statistic by colour; what was asked for and did not come is a gap."""
@@ -59,11 +72,16 @@ class Chart:
                     points.pop(index, None)
 
     def finish(self, asked: range) -> None:
-        """Every statistic of `asked` was put: go on behind it."""
-        if len(asked):
-            self.last = asked[-1]
+        """Every statistic of `asked` was put, or nothing was missing: show the window that was asked about."""
+        self.last, known = self._end, self._known
+        if asked:
+            if known and asked.start <= known.stop and asked.stop >= known.start:
+                asked = range(min(asked.start, known.start), max(asked.stop, known.stop))
+            reach = KEPT * self.size
+            known = range(max(asked.start, self._end - reach), min(asked.stop, self._end + reach))
+            self._known = known
             for points in self._points.values():
-                for index in [index for index in points if index <= self.last - self.size]:
+                for index in [index for index in points if index not in known]:
                     del points[index]
 
     def telemetry(
@@ -84,3 +102,18 @@ class Chart:
             why = problems.get(panel, "") or ("" if series else problem or "no samples yet")
             panels.append(Panel(panel, title, unit, series, queries.get(panel, ""), why))
         return Telemetry(self.service, now, times[0], times[-1], self.step, source, tuple(panels), problem=problem)
+
+
+def compared(telemetry: Telemetry, earlier: Telemetry, seconds: float) -> Telemetry:
+    """The panels with the lines of the same panels `seconds` earlier, laid under the present."""
+    words = ghost_words(seconds)
+    before = {panel.id: panel.series for panel in earlier.panels}
+    panels = []
+    for panel in telemetry.panels:
+        ghosts = [
+            replace(one, times=tuple(at + seconds for at in one.times), ghost=words)
+            for one in before.get(panel.id, ())
+            if one.last is not None
+        ]
+        panels.append(replace(panel, series=(*ghosts, *panel.series)))
+    return replace(telemetry, panels=tuple(panels), compare=seconds)

@@ -36,14 +36,14 @@ class MetricsFeed:
         self._url = metrics.prometheus_url or ""
         self._elsewhere = ""
         """Why no Prometheus is asked here though one is configured."""
-        self._range = metrics.range
+        self._range = metrics.range, 0.0, 0.0
         self._started = False
         self._observing: asyncio.Task[None] | None = None
         self._observer = self._new_observer()
         self._scraper = Scraper(metrics.refresh, fetch, self._scraped) if metrics.scrape else None
         if self._scraper is not None:
             self._scraper.active = self._observer is None
-            self._scraper.show_range(metrics.range)
+            self._scraper.show_range(*self._range)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -104,8 +104,9 @@ class MetricsFeed:
     def _new_observer(self) -> Observer | None:
         if not self._url:
             return None
-        metrics = replace(self._settings.metrics, prometheus_url=self._url, range=self._range)
+        metrics = replace(self._settings.metrics, prometheus_url=self._url)
         observer = Observer(replace(self._settings, metrics=metrics), self._offload, self._observed)
+        observer.show_range(*self._range)
         observer.charting = self._charting
         return observer
 
@@ -123,13 +124,13 @@ class MetricsFeed:
         if self._scraper is not None:
             self._scraper.select(service)
 
-    def show_range(self, seconds: float) -> None:
-        """How much time the panels show."""
-        self._range = seconds
+    def show_range(self, seconds: float, end: float = 0.0, compare: float = 0.0) -> None:
+        """Show `seconds` until `end` (0: now), and the same time `compare` seconds earlier."""
+        self._range = seconds, end, compare
         if self._observer is not None:
-            self._observer.show_range(seconds)
+            self._observer.show_range(seconds, end, compare)
         if self._scraper is not None:
-            self._scraper.show_range(seconds)
+            self._scraper.show_range(seconds, end, compare)
 
     @property
     def charting(self) -> bool:

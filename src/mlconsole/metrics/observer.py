@@ -22,7 +22,7 @@ from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.domain.text import visible
 from mlconsole.metrics import features, queries
-from mlconsole.metrics.chart import Chart, nice_step
+from mlconsole.metrics.chart import Chart, compared, nice_step
 from mlconsole.metrics.fleet import FleetFigures
 from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply, address, ask
 
@@ -73,6 +73,7 @@ class Observer:
         self._backoff = Backoff(1.0, 30.0)
         self.charting = False
         self._range = settings.metrics.range
+        self._until = self._compare = 0.0
         self._window = WINDOWS[1]
         self._condition, self._since = Condition.STARTING, clock()
         self._failure: Failure | None = None
@@ -95,6 +96,8 @@ class Observer:
 
     def _clear_selected(self) -> None:
         self._chart: Chart | None = None
+        self._earlier: Chart | None = None
+        """The same time earlier, where that was asked for."""
         self._panel_queries: dict[str, str] = {}
         self._panel_problems: dict[str, str] = {}
         self._telemetry: Telemetry | None = None
@@ -119,19 +122,28 @@ class Observer:
             if before is not None and [color.name for color in before.colors] != [
                 color.name for color in service.colors
             ]:
-                self._chart = None
+                self._chart = self._earlier = None
         key = service.key if service else ""
         if key != self._selected:
             self._selected = key
             self._clear_selected()
             self._wake.set()
 
-    def show_range(self, seconds: float) -> None:
-        """How much time the panels show."""
+    def show_range(self, seconds: float, until: float = 0.0, compare: float = 0.0) -> None:
+        """Show `seconds` until `until` (0: now), and the same time `compare` seconds earlier."""
+        if (seconds, until, compare) == (self._range, self._until, self._compare):
+            return
         if seconds != self._range:
-            self._range = seconds
             self._chart = None
-            self._wake.set()
+        if (seconds, compare) != (self._range, self._compare):
+            self._earlier = None
+        self._range, self._until, self._compare = seconds, until, compare
+        chart = self._chart
+        if chart is not None and chart.last is not None and not compare and not chart.missing(until or self._clock()):
+            chart.finish(range(0))
+            self._telemetry = None
+            self._changed(self._selected)
+        self._wake.set()
 
     def hurry(self) -> None:
         """Ask now."""
@@ -274,13 +286,29 @@ class Observer:
         step = nice_step(self._range, max(1.0, metrics.refresh))
         if self._chart is None:
             self._chart = Chart(service.key, self._range, step, [color.name for color in service.colors])
-        chart = self._chart
-        due = chart.missing(self._clock())
+        until = self._until or self._clock()
+        asked = self._points_questions(service, self._chart, until)
+        if self._compare:
+            if self._earlier is None:
+                self._earlier = Chart(service.key, self._range, step, [color.name for color in service.colors])
+            asked += self._points_questions(service, self._earlier, until - self._shift(step))
+        return asked
+
+    def _shift(self, step: float) -> float:
+        """By how much the earlier time is earlier: whole steps, so that its points lie under those of the present."""
+        return round(self._compare / step) * step
+
+    def _points_questions(self, service: ModelService, chart: Chart, until: float) -> list[_Asked]:
+        step = round(chart.step)
+        due = chart.missing(until)
         window = f"{max(self._window, step)}s"
         scope = queries.Scope([service])
-        asked = []
+        asked: list[_Asked] = []
         texts: dict[str, list[str]] = {}
         problems: dict[str, str] = {}
+        if not due:
+            chart.finish(due)
+            return asked
         for stat, panel in queries.PANELS.items():
             query = queries.override(service, stat, self._queries(service), window) or queries.panel_query(
                 stat, scope, window
@@ -340,7 +368,8 @@ class Observer:
         chart.put(due, stat, found)
         if stat == queries.STATS[-1]:
             chart.finish(due)
-            self._panel_problems = problems
+            if chart is self._chart:
+                self._panel_problems = problems
 
     def _take_drift(self, service: ModelService, counts: Reply, references: Reply) -> None:
         now = self._clock()
@@ -380,6 +409,9 @@ class Observer:
             self._telemetry = self._chart.telemetry(
                 self._last_contact, "prometheus", self._panel_queries, self._panel_problems, problem
             )
+            if self._earlier is not None and self._earlier.last is not None:
+                before = self._earlier.telemetry(self._last_contact, "prometheus", {}, {}, "")
+                self._telemetry = compared(self._telemetry, before, self._shift(self._chart.step))
         return self._telemetry
 
     def drift(self, key: str) -> DriftTable | None:

@@ -22,7 +22,7 @@ from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.domain.text import visible
 from mlconsole.metrics import features
-from mlconsole.metrics.chart import MOST_POINTS, STATS_OF, Chart
+from mlconsole.metrics.chart import MOST_POINTS, STATS_OF, Chart, compared
 from mlconsole.metrics.exposition import Malformed, Page, Parser
 from mlconsole.metrics.ledger import LONGEST_GAP, STATS, WINDOW, ColorLedger, points
 from mlconsole.metrics.targets import Book, Target, port_of
@@ -63,6 +63,7 @@ class Scraper:
         self._reading: set[asyncio.Task[None]] = set()
         self._selected = ""
         self._range = WINDOW
+        self._until = self._compare = 0.0
         self.active = False
         self.forget()
 
@@ -78,6 +79,8 @@ class Scraper:
         """A heap; what in it is no longer anybody's target is passed over."""
         self._books: dict[str, Book] = {}
         self._chart: Chart | None = None
+        self._earlier: Chart | None = None
+        """The same time earlier, where that was asked for."""
         self._telemetry: Telemetry | None = None
         self._drift: tuple[float, DriftTable] | None = None
         self._last_contact = 0.0
@@ -98,7 +101,7 @@ class Scraper:
             if known is not service:
                 self._take(service, small)
                 if service.key == self._selected and known and _names(known) != _names(service):
-                    self._chart = self._telemetry = None
+                    self._chart = self._earlier = self._telemetry = None
         self._count = sum(map(len, self._targets.values()))
         self._wake.set()
 
@@ -108,7 +111,7 @@ class Scraper:
         if key == self._selected:
             return
         self._selected = key
-        self._chart = self._telemetry = self._drift = None
+        self._chart = self._earlier = self._telemetry = self._drift = None
         if service is not None:
             self._services[key] = service
             self._take(service, small=False)
@@ -118,11 +121,17 @@ class Scraper:
             self._count = sum(map(len, self._targets.values()))
             self.hurry(key)
 
-    def show_range(self, seconds: float) -> None:
-        """How much time the panels show."""
+    def show_range(self, seconds: float, until: float = 0.0, compare: float = 0.0) -> None:
+        """Show `seconds` until `until` (0: now), and the same time `compare` seconds earlier."""
+        if (seconds, until, compare) == (self._range, self._until, self._compare):
+            return
         if seconds != self._range:
-            self._range = seconds
-            self._chart = self._telemetry = None
+            self._chart = None
+        if (seconds, compare) != (self._range, self._compare):
+            self._earlier = None
+        self._range, self._until, self._compare = seconds, until, compare
+        self._telemetry = None
+        self._changed(self._selected)
 
     def hurry(self, key: str = "") -> None:
         """Read every pod (of a service) at the next chance, whatever it answered before."""
@@ -334,12 +343,23 @@ class Scraper:
 
     def _drawn(self, service: ModelService, book: Book | None) -> Telemetry:
         each = max(1, math.ceil(self._range / MOST_POINTS / self._refresh))
+        step = each * self._refresh
         if self._chart is None:
-            step = each * self._refresh
             self._chart = Chart(service.key, self._range, step, _names(service))
-        chart = self._chart
         ledgers = book.colors if book else {}
-        until = max((self._complete(service.key, ledger) for ledger in ledgers.values()), default=0) * self._refresh
+        seen = max((self._complete(service.key, ledger) for ledger in ledgers.values()), default=0) * self._refresh
+        until = min(seen, self._until or seen)
+        drawn = self._of_chart(service, self._chart, ledgers, each, until)
+        shift = round(self._compare / step) * step
+        if shift and until > shift:
+            if self._earlier is None:
+                self._earlier = Chart(service.key, self._range, step, _names(service))
+            drawn = compared(drawn, self._of_chart(service, self._earlier, ledgers, each, until - shift), shift)
+        return drawn
+
+    def _of_chart(
+        self, service: ModelService, chart: Chart, ledgers: dict[str, ColorLedger], each: int, until: float
+    ) -> Telemetry:
         if until:
             asked = chart.missing(until)
             bins = max(round(WINDOW / self._refresh), each)
