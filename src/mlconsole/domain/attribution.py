@@ -1,0 +1,190 @@
+"""Deploy or data? What changed, set against what happened around it.
+
+A change has an interval, not a moment, and a cause comes before its effect: whatever happened after the interval is
+ruled out; what happened in it, or shortly before, may be the cause. Nothing here proves one: it says which of the known
+happenings the figures allow, and gives the rows that this rests on.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from mlconsole.domain.changepoints import Change, Shape
+
+LEAD = 120.0
+"""Seconds before a change's interval in which a happening may still be its cause: caches warm, pods come up."""
+SHOWN = 3600.0
+"""Seconds around a change whose happenings are evidence."""
+MOST_ROWS = 12
+DATA = ("drift", "rate", "accuracy")
+"""Series whose own change speaks for the data, or for the traffic."""
+
+
+class Verdict(enum.StrEnum):
+    """What the figures allow."""
+
+    DEPLOY = "deploy"
+    """An operation moved traffic, or pods, as it began."""
+    SCALING = "scaling"
+    NODE = "node"
+    DATA = "data"
+    """The data or the traffic changed first, and no operation did."""
+    NEITHER = "neither"
+    """Nothing that is known happened then."""
+    UNKNOWN = "unknown"
+    """No change was found: too little data, or a steady trend."""
+
+
+class Happening(Struct, frozen=True):
+    """Something that happened to the service."""
+
+    at: float
+    kind: str
+    """`operation`, `scaling`, `node`, `alias`, `event`."""
+    words: str
+
+
+class Shift(Struct, frozen=True):
+    """One series that changed."""
+
+    series: str
+    """`p95`, `error_share`, `rate`, `drift`, `accuracy`."""
+    color: str
+    change: Change
+    words: str
+    """`180 ms -> 620 ms`."""
+
+
+class Row(Struct, frozen=True):
+    """A line of the evidence."""
+
+    at: float
+    kind: str
+    words: str
+    relation: str
+    """How it stands to the change."""
+    possible: bool = False
+    """Whether it may be the cause."""
+
+
+class Cause(Struct, frozen=True):
+    """What is likely."""
+
+    verdict: Verdict
+    words: str
+    shift: Shift | None = None
+    rows: tuple[Row, ...] = ()
+    method: str = ""
+
+
+METHOD = "rank CUSUM, block permutation test, bootstrap interval"
+_VERDICTS = {"operation": Verdict.DEPLOY, "scaling": Verdict.SCALING, "node": Verdict.NODE}
+
+
+def cause(
+    about: str, shifts: Sequence[Shift], happenings: Iterable[Happening], n: int = 0, until: float = 0.0
+) -> Cause:
+    """The likely cause of what `about` did: of its newest change before `until` (0: of all), worse or better.
+
+    `n` is how many values of it there are, for when that is too few.
+    """
+    mine = [item for item in shifts if item.series == about and (not until or item.change.earliest <= until)]
+    steps = [item for item in mine if item.change.shape is Shape.STEP]
+    if not steps:
+        return _unknown(about, mine, n)
+    shift = max(steps, key=lambda item: (item.change.rises is (about != "accuracy"), item.change.at))
+    others = [item for item in shifts if item.series != about and item.change.shape is Shape.STEP]
+    rows = [_row(shift.change, item.at, item.at, item.kind, item.words) for item in happenings]
+    rows += [_row_of(shift.change, item) for item in others]
+    rows = [row for row in rows if row.possible or abs(row.at - shift.change.at) <= SHOWN]
+    rows.sort(key=lambda row: (not row.possible, abs(row.at - shift.change.at)))
+    verdict = _verdict(rows)
+    words = f"{began(shift)}{_told(verdict, shift.change, rows)}"
+    return Cause(verdict, words, shift, tuple(rows[:MOST_ROWS]), METHOD)
+
+
+def _unknown(about: str, mine: Sequence[Shift], n: int) -> Cause:
+    if mine:
+        return Cause(
+            Verdict.UNKNOWN, f"{about} moves steadily ({mine[0].words}): there is no moment", mine[0], (), METHOD
+        )
+    few = "too few to say" if n < 20 else "no change is sure in them"
+    return Cause(Verdict.UNKNOWN, f"no change of {about} was found: {n} values, {few}", None, (), METHOD)
+
+
+def _verdict(rows: Sequence[Row]) -> Verdict:
+    """An operation before scaling, that before a node: what a person did is looked at first."""
+    possible = {row.kind for row in rows if row.possible}
+    for kind, verdict in _VERDICTS.items():
+        if kind in possible:
+            return verdict
+    return Verdict.DATA if possible & set(DATA) else Verdict.NEITHER
+
+
+def _row_of(change: Change, other: Shift) -> Row:
+    """Another series that changed: its own interval counts."""
+    found = other.change
+    way = "rose" if found.rises else "fell"
+    words = f"{other.series} {way}: {other.words} ({found.confidence:.1%} sure)"
+    row = _row(change, found.earliest, found.latest, other.series, words)
+    relation = row.relation if row.possible else relation_of(change, found.at)
+    # What follows from the same cause (errors with latency) is evidence, and no cause.
+    return Row(found.at, other.series, words, relation, row.possible and other.series in DATA)
+
+
+def _row(change: Change, begin: float, end: float, kind: str, words: str) -> Row:
+    possible = begin <= change.latest and end >= change.earliest - LEAD
+    return Row(begin, kind, words, relation_of(change, begin), possible)
+
+
+def relation_of(change: Change, at: float) -> str:
+    """`4 min after it began`, `within the interval`, `40 s before it`."""
+    if change.earliest <= at <= change.latest:
+        return "as it began"
+    return f"{span(at - change.at)} after it began" if at > change.latest else f"{span(change.at - at)} before it"
+
+
+def began(shift: Shift) -> str:
+    """`p95 began to rise 14:02 (13:59-14:04, 97 %): 180 ms -> 620 ms`."""
+    change = shift.change
+    way = "rise" if change.rises else "fall"
+    interval = f"{_clock(change.earliest)}-{_clock(change.latest)}, {change.confidence:.0%}"
+    return f"{shift.series} began to {way} {_clock(change.at)} ({interval.replace('%', ' %')}): {shift.words}"
+
+
+def _told(verdict: Verdict, change: Change, rows: Sequence[Row]) -> str:
+    possible = next((row for row in rows if row.possible and _VERDICTS.get(row.kind) is verdict), None)
+    if verdict is Verdict.DATA:
+        possible = next(row for row in rows if row.possible)
+    if possible is not None:
+        also = " and the traffic or the data changed, too" if verdict is Verdict.DEPLOY and _data(rows) else ""
+        return f"; {possible.words} {_placed(possible)}: {verdict} is likely{also}"
+    operations = [row for row in rows if row.kind == "operation"]
+    if operations:
+        nearest = min(operations, key=lambda row: abs(row.at - change.at))
+        side = "before" if nearest.at > change.at else "after"
+        return f"; {span(abs(nearest.at - change.at))} {side} {nearest.words}: not this deploy"
+    return "; no operation, scaling, node or traffic change is known then"
+
+
+def _placed(row: Row) -> str:
+    return row.relation if row.relation != "as it began" else "at that time"
+
+
+def _data(rows: Iterable[Row]) -> bool:
+    return any(row.possible and row.kind in DATA for row in rows)
+
+
+def span(seconds: float) -> str:
+    """`40 s`, `4 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M", time.gmtime(at))
