@@ -55,7 +55,12 @@ class Auth(Table, frozen=True):
     bearer_token_env: str | None = None
     bearer_token_file: str | None = None
     headers: dict[str, str] = {}
+    """More headers, such as a tenant's name (`X-Scope-OrgID`)."""
     ca_file: str | None = None
+    cert_file: str | None = None
+    """The certificate that the console shows, PEM; read anew where it changes."""
+    key_file: str | None = None
+    """Its key, where it does not stand in the same file."""
 
 
 class Metrics(Table, frozen=True):

@@ -8,8 +8,6 @@ figures) is kept by a hook on its session, which also bounds the size and the ti
 from __future__ import annotations
 
 import io
-import json
-import math
 import os
 import threading
 import time
@@ -19,18 +17,22 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from mlconsole.config import Auth
+from mlconsole.metrics import answers
+from mlconsole.metrics.answers import MAX_ANSWER, Failure, Question, Reply, Row, address
+
+__all__ = ["Endpoint", "Failure", "Question", "Reply", "Row", "address", "ask"]
 
 SECONDS = 6.0
 """For one question."""
 ALL_SECONDS = 15.0
 """After so long no further question of a round is begun."""
 PARALLEL = 4
-MAX_ANSWER = 16 * 2**20
+NOTHING = b'{"status":"success","data":{"result":[]}}'
+"""What the client is given to read: what came is read already."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -39,50 +41,6 @@ class Endpoint(Struct, frozen=True):
     url: str
     auth: Auth = Auth()
     seconds: float = SECONDS
-
-
-class Question(Struct, frozen=True):
-    """One query, at an instant (`step` 0) or over a range on whole seconds."""
-
-    query: str
-    start: int = 0
-    end: int = 0
-    step: int = 0
-
-
-class Row(Struct, frozen=True):
-    """One series of an answer; NaN where Prometheus gave no finite number."""
-
-    labels: dict[str, str]
-    times: list[float]
-    values: list[float]
-
-
-class Failure(Struct, frozen=True):
-    """Why there is no answer."""
-
-    kind: str
-    """`denied` (401, 403), `query` (Prometheus refuses this one query), `down` (all else)."""
-    why: str
-    hint: str = ""
-
-
-class Reply(Struct, frozen=True):
-    """The answer to one question."""
-
-    rows: tuple[Row, ...] = ()
-    warnings: tuple[str, ...] = ()
-    failure: Failure | None = None
-
-
-def address(url: str) -> str:
-    """The address to show: without a login and a query."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "an address that is not a URL"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path.rstrip('/')}"
 
 
 def ask(endpoint: Endpoint, questions: Sequence[Question]) -> list[Reply]:
@@ -103,9 +61,10 @@ def ask(endpoint: Endpoint, questions: Sequence[Question]) -> list[Reply]:
 class _Refused(Exception):
     """What the hook found: not an answer to use."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, clock: float | None = None) -> None:
         super().__init__(failure.why)
         self.failure = failure
+        self.clock = clock
 
 
 class _Client:
@@ -118,9 +77,10 @@ class _Client:
 
         self.endpoint = endpoint
         self.deadline = 0.0
-        self.warnings: tuple[str, ...] = ()
+        self.reply = Reply()
         session = requests.Session()
         session.verify = _authority(endpoint.auth)
+        session.cert = _certificate(endpoint.auth)
         session.hooks["response"].append(self._answered)
         self._api = PrometheusConnect(
             endpoint.url.rstrip("/"),
@@ -133,29 +93,26 @@ class _Client:
 
     def ask(self, question: Question) -> Reply:
         self.deadline = time.monotonic() + self.endpoint.seconds
-        self.warnings = ()
-        limit = {"timeout": f"{self.endpoint.seconds:g}s"}
+        self.reply = Reply()
+        _, limits = question.parameters(self.endpoint.seconds)
+        limits = {name: limits[name] for name in ("timeout", "limit")}
         if question.step:
             start, end = (datetime.fromtimestamp(at, UTC) for at in (question.start, question.end))
-            data = self._api.custom_query_range(question.query, start, end, str(question.step), params=limit)
+            self._api.custom_query_range(question.query, start, end, str(question.step), params=limits)
         else:
-            data = self._api.custom_query(question.query, params=limit)
-        return Reply(_rows(data), self.warnings)
+            self._api.custom_query(question.query, params=limits)
+        return self.reply
 
     def _answered(self, response: Any, *_: Any, **__: Any) -> Any:
         """Read the answer within its bounds, and refuse what is none with words."""
         where = address(self.endpoint.url)
         if response.is_redirect:
-            to = address(response.headers.get("location", ""))
-            hint = "a login page needs [metrics.auth]; a moved server needs its new address as metrics.prometheus_url"
-            raise _Refused(Failure("down", f"{where} redirects to {to}", hint))
-        body = self._body(response)
-        document = _json(body)
-        if response.status_code != 200 or document is None:
-            raise _Refused(_refusal(response.status_code, document, body, where))
-        warnings = [*(document.get("warnings") or ()), *(document.get("infos") or ())]
-        self.warnings = tuple(str(text) for text in warnings[:5])
-        return _replayed(response, body)
+            raise _Refused(answers.redirected(where, address(response.headers.get("location", ""))))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self.reply = answers.read(response.status_code, headers, self._body(response), where)
+        if self.reply.failure is not None:
+            raise _Refused(self.reply.failure, self.reply.clock)
+        return _replayed(response)
 
     def _body(self, response: Any) -> bytes:
         parts, size = [], 0
@@ -163,8 +120,7 @@ class _Client:
             parts.append(part)
             size += len(part)
             if size > MAX_ANSWER:
-                why = f"an answer of over {MAX_ANSWER >> 20} MiB"
-                raise _Refused(Failure("query", why, "a query in mlconsole.toml needs a narrower selector"))
+                raise _Refused(answers.too_large())
             if time.monotonic() > self.deadline:
                 raise _Refused(_late(self.endpoint))
         return b"".join(parts)
@@ -192,7 +148,7 @@ def _one(endpoint: Endpoint, until: float, question: Question) -> Reply:
             client = _local.client = _Client(endpoint)
         reply: Reply = client.ask(question)
     except _Refused as error:
-        return Reply(failure=error.failure)
+        return Reply(failure=error.failure, clock=error.clock)
     except requests.RequestException as error:
         return Reply(failure=_network(endpoint, error))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, PrometheusApiClientException) as error:
@@ -225,6 +181,24 @@ def _authority(auth: Auth) -> str | bool:
     return str(path)
 
 
+def _certificate(auth: Auth) -> tuple[str, str] | str | None:
+    """The client's certificate, and its key where that has a file of its own."""
+    if auth.cert_file is None:
+        return None
+    found = []
+    for key, given in (("cert_file", auth.cert_file), ("key_file", auth.key_file)):
+        if given is not None:
+            path = Path(given).expanduser()
+            if not path.is_file():
+                raise _Refused(Failure("down", f"metrics.auth.{key}: there is no file {path}", "correct the path"))
+            if b"ENCRYPTED" in path.read_bytes():
+                # OpenSSL would ask for its passphrase, on a terminal that nobody sees.
+                why = f"metrics.auth.{key}: the key in {path} has a passphrase"
+                raise _Refused(Failure("down", why, "give a key without one, in a file that only you can read"))
+            found.append(str(path))
+    return (found[0], found[1]) if len(found) == 2 else found[0]
+
+
 def _token(auth: Auth) -> str:
     if auth.bearer_token_file:
         path = Path(auth.bearer_token_file).expanduser()
@@ -244,52 +218,6 @@ def _secret(variable: str, key: str) -> str:
     return value.strip()
 
 
-def _rows(data: Any) -> tuple[Row, ...]:
-    """The series of a vector or a matrix. Raises TypeError, ValueError and KeyError for anything else."""
-    if not isinstance(data, list):
-        raise TypeError("the answer's result is not a list")
-    rows = []
-    for item in data:
-        if not isinstance(item, dict):
-            continue  # a scalar: no labels, so of no colour
-        samples = item.get("values") or ([item["value"]] if "value" in item else [])
-        times = [float(at) for at, _ in samples]
-        rows.append(Row({str(k): str(v) for k, v in item["metric"].items()}, times, [_finite(v) for _, v in samples]))
-    return tuple(rows)
-
-
-def _finite(text: Any) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else math.nan
-
-
-def _json(body: bytes) -> dict[str, Any] | None:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _refusal(status: int, document: dict[str, Any] | None, body: bytes, where: str) -> Failure:
-    own = str((document or {}).get("error") or "")[:300]
-    if status in (401, 403):
-        why = f"{where} answered {status}: " + ("login needed" if status == 401 else "this login may not query")
-        return Failure("denied", why, "check [metrics.auth] in mlconsole.toml: username, bearer token, headers")
-    if document is None and status == 200:
-        kind = "HTML" if body.lstrip()[:1] == b"<" else "no JSON"
-        why = f"{where} answered with {kind}, not as Prometheus' API does"
-        return Failure(
-            "down", why, "check metrics.prometheus_url (its path, too), and whether a login stands before it"
-        )
-    if status in (400, 422) and document is not None:
-        return Failure("query", f"Prometheus refuses the query: {own or status}", "correct it in mlconsole.toml")
-    if status == 404:
-        return Failure("down", f"{where} has no /api/v1 (404)", "check the path of metrics.prometheus_url")
-    hint = "it is tried again by itself"
-    return Failure("down", f"{where} answered {status}" + (f": {own}" if own else ""), hint)
-
-
 def _network(endpoint: Endpoint, error: Exception) -> Failure:
     import requests
 
@@ -307,8 +235,7 @@ def _network(endpoint: Endpoint, error: Exception) -> Failure:
 
 
 def _late(endpoint: Endpoint) -> Failure:
-    why = f"{address(endpoint.url)} gave no answer within {endpoint.seconds:g} s"
-    return Failure("down", why, "it is slow or overloaded; it is tried again by itself")
+    return answers.late(address(endpoint.url), endpoint.seconds)
 
 
 def _inner(error: BaseException) -> str:
@@ -324,11 +251,11 @@ def _inner(error: BaseException) -> str:
     return getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
 
 
-def _replayed(response: Any, body: bytes) -> Any:
-    """The response with a body that can be read (again)."""
+def _replayed(response: Any) -> Any:
+    """A response for the client, which would read the same again."""
     import requests
 
     fresh = requests.Response()
     fresh.status_code, fresh.headers, fresh.url = response.status_code, response.headers, response.url
-    fresh.raw, fresh.encoding, fresh.request = io.BytesIO(body), "utf-8", response.request
+    fresh.raw, fresh.encoding, fresh.request = io.BytesIO(NOTHING), "utf-8", response.request
     return fresh

@@ -1,0 +1,118 @@
+"""How what comes back is matched to a service and its colours.
+
+Colours are told apart by their Deployments, which the cluster names; the label `color` of the metrics may be called
+anything, or be missing. What every Prometheus on Kubernetes has are its targets' labels `namespace` and `pod`, so:
+
+1. a query is restricted to the service's namespace and to pods named as its Deployments name theirs
+   (`fraud-green-[a-z0-9]+-[a-z0-9]+`);
+2. the Deployment is taken out of the pod's name into a label, `deployment`, and results are grouped by it;
+3. of what comes back only rows count whose `namespace` and `deployment` are those of a colour of the service (I22).
+
+The results of a query of `mlconsole.toml` must have a label that names the colour: the Service's own colour label,
+`color`, `colour`, `slot`, `deployment` or `pod`; a service with one Deployment needs none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from mlconsole.domain.services import ModelService
+
+LABEL = "deployment"
+_SUFFIX = "-[a-z0-9]+-[a-z0-9]+"
+_LONGEST = 46
+"""A Deployment's name up to here stands whole in its pods' names; Kubernetes cuts them at 58 characters and 5 more."""
+_CUT = 57
+FEW_NAMESPACES = 30
+
+
+class Scope:
+    """The services that a query is about."""
+
+    def __init__(self, services: Iterable[ModelService]) -> None:
+        self.services = tuple(services)
+        self.namespaces = sorted({service.namespace for service in self.services})
+        names = sorted({color.deployment for service in self.services for color in service.colors})
+        self._long = [name for name in names if len(name) > _LONGEST]
+        self._names = names
+
+    @property
+    def selector(self) -> str:
+        """The matchers: namespace, and for a single service its pods."""
+        return ",".join(self._matchers(""))
+
+    @property
+    def exported(self) -> str:
+        """The same for an exporter that speaks of other pods than its own, and was not allowed the labels for it."""
+        return ",".join(self._matchers("exported_"))
+
+    def _matchers(self, prefix: str) -> list[str]:
+        parts = []
+        if len(self.namespaces) <= FEW_NAMESPACES:
+            parts.append(f"{prefix}namespace=~{quoted('|'.join(map(re.escape, self.namespaces)))}")
+        else:
+            parts.append(f'{prefix}namespace!=""')
+        if len(self.services) == 1:
+            parts.append(f"{prefix}pod=~{quoted(self.pods)}")
+        return parts
+
+    @property
+    def pods(self) -> str:
+        """A pattern for the names of the pods."""
+        return pods_of(self._names)
+
+    def grouped(self, expression: str, *by: str) -> str:
+        """The sum of `expression` by Deployment, and by the labels in `by`."""
+        return self.aggregated("sum", expression, *by)
+
+    def highest(self, expression: str, *by: str) -> str:
+        """The highest of `expression` by Deployment, and by the labels in `by`."""
+        return self.aggregated("max", expression, *by)
+
+    def aggregated(self, function: str, expression: str, *by: str) -> str:
+        """`sum`, `max`, `avg`, ... of `expression` by Deployment, and by the labels in `by`."""
+        return f"{function} by (namespace,{','.join((LABEL, *by))}) ({self.labelled(expression)})"
+
+    def labelled(self, expression: str) -> str:
+        """`expression` with the Deployment as a label."""
+        result = f'label_replace({expression},"{LABEL}","$1","pod","(.+){_SUFFIX}")'
+        for name in self._long:
+            pattern = quoted(pod_pattern(name))
+            result = f'label_replace({result},"{LABEL}",{quoted(name)},"pod",{pattern})'
+        return result
+
+
+def color_of(labels: Mapping[str, str], service: ModelService) -> str | None:
+    """The colour that a row is about, or None if it names none of the service's."""
+    if labels.get("namespace", service.namespace) != service.namespace:
+        return None
+    named = labels.get(LABEL)
+    if named:
+        return next((color.name for color in service.colors if color.deployment == named), None)
+    for key in (service.color_key, "color", "colour", "slot"):
+        label = re.sub(r"[^a-zA-Z0-9_]", "_", key)
+        for candidate in (key, label, f"label_{label}"):
+            if candidate and candidate in labels:
+                return labels[candidate] if service.color(labels[candidate]) is not None else None
+    if "pod" in labels:
+        pod = labels["pod"]
+        return next((color.name for color in service.colors if re.fullmatch(pod_pattern(color.deployment), pod)), None)
+    return service.colors[0].name if len(service.colors) == 1 else None
+
+
+def pods_of(deployments: Iterable[str]) -> str:
+    """A pattern for the pods of some Deployments."""
+    return "|".join(pod_pattern(name) for name in deployments)
+
+
+def pod_pattern(deployment: str) -> str:
+    """A pattern for the names of a Deployment's pods: `name-hash-xxxxx`."""
+    if len(deployment) <= _LONGEST:
+        return re.escape(deployment) + _SUFFIX
+    return re.escape(deployment[:_CUT]) + "[a-z0-9-]*"
+
+
+def quoted(text: str) -> str:
+    """A string literal of PromQL."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
