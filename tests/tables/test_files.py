@@ -139,9 +139,12 @@ def test_one_column_no_rows_and_names_of_ten_kilobytes(file):
     assert table.column(names[-1]).n == 1
 
 
-def test_one_cell_of_text_far_down_makes_a_column_text(file):
+def test_one_cell_of_text_far_down_makes_a_column_text(file, monkeypatch):
+    monkeypatch.setattr("mlconsole.tables.files.BLOCK", 1000)
     table = open_table(file("t.csv", "a\n" + "1\n" * 5000 + "x\n"))
     assert table.column("a") == Categorical({"1": 5000.0, "x": 1.0})
+    table = open_table(file("t.csv", "a,b\n" + "1,\n" * 5000 + "2.5,7\n"))
+    assert [table.column(name).numbers[-1] for name in "ab"] == [2.5, 7.0]
 
 
 @pytest.mark.parametrize(

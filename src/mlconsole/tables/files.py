@@ -109,7 +109,7 @@ class _Whole:
 
 
 def _csv(path: Path, place: str, only: Collection[str] | None) -> Table:
-    from pyarrow import csv
+    from pyarrow import ArrowInvalid, csv
 
     reading = csv.ReadOptions(block_size=BLOCK)
     parsing = csv.ParseOptions(delimiter="\t" if ".tsv" in path.name.lower() else ",")
@@ -119,7 +119,12 @@ def _csv(path: Path, place: str, only: Collection[str] | None) -> Table:
     # An empty list is all of them.
     some = wanted or names[:1]
     converting = csv.ConvertOptions(strings_can_be_null=True, include_columns=[] if _repeated(names) else some)
-    table = csv.read_csv(path, reading, parsing, converting)
+    try:
+        with csv.open_csv(path, reading, parsing, converting) as stream:
+            table = stream.read_all()
+    except ArrowInvalid:
+        # Further down a column is not what its first block was. Read so that it may be, the file is held as text too.
+        table = csv.read_csv(path, reading, parsing, converting)
     return Table(place, names, table.num_rows, _Whole(table))
 
 
