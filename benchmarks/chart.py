@@ -63,12 +63,12 @@ async def measure(rounds: int) -> tuple[list[float], list[float], list[int]]:
         for index in range(rounds):
             end = END + index * STEP
             series = lines(end)
-            before = chart._rows
+            before = chart._drawing.rows
             begun = time.thread_time()
             chart.update(series, marks, end - POINTS * STEP, end, "s")
             steps.append((time.thread_time() - begun) * 1000)
             await pilot.pause()
-            cells.append(_changed(before, chart._rows) if index else WIDTH * HEIGHT)
+            cells.append(_changed(before, chart._drawing.rows) if index else WIDTH * HEIGHT)
             chart.watch_ascii()
             begun = time.thread_time()
             chart._strips.clear()

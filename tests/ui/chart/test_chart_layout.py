@@ -8,7 +8,9 @@ from rich.cells import cell_len
 
 from mlconsole.domain.telemetry import Mark, Series
 from mlconsole.ui.chart.layout import Content, compose
-from mlconsole.ui.chart.legend import DRAWN, FILLER, TYPED, latest, legend, mark_row, row
+from mlconsole.ui.chart.legend import latest, legend
+from mlconsole.ui.chart.marks import mark_row
+from mlconsole.ui.chart.rows import DRAWN, FILLER, TYPED, row
 from mlconsole.ui.chart.styled import SLOTS, Styled, slot_index, style_series
 
 END = 1_764_000_000.0
@@ -56,10 +58,10 @@ def test_an_unknown_slot_is_drawn_all_the_same():
 def test_everything_is_there_where_there_is_room():
     shown = texts(latency(), 120, 30)
     assert "⇄ switch to green v13" in shown[0]
-    assert shown[-1].startswith("● green p50 ")
-    assert "○ blue p50 " in shown[-1]
-    assert shown[-2].lstrip().startswith("UTC")
-    assert "15:30" in shown[-2]
+    assert shown[-2].startswith("● green p50 ")
+    assert shown[-1].startswith("○ blue p50 65 ms (min 35 ms, max 65 ms)  p95 ")
+    assert shown[-3].lstrip().startswith("UTC")
+    assert "15:30" in shown[-3]
     assert any(line.startswith("400 ms┤") for line in shown)
     assert {tag for line in shown for tag in ("●p50", "●p95", "●p99") if line.rstrip().endswith(tag)} == {
         "●p50",
@@ -96,9 +98,9 @@ def test_what_goes_first_when_room_gets_scarce(width, height, legend_shown, cloc
 def test_ascii_has_nothing_else():
     odd = latency(marks=(Mark(END - 900, "rollback", "zurück → 日本"),), problem="")
     for width, height in ((120, 30), (80, 12), (30, 5), (10, 3)):
-        assert all(line.isascii() and line.isprintable() for line in texts(odd, width, height, ascii_only=True))
-    assert any("*" in line for line in texts(odd, 80, 12, ascii_only=True))
-    assert all(line.isascii() for line in texts(Content(problem="née…"), 40, 5, ascii_only=True))
+        assert all(line.isascii() and line.isprintable() for line in texts(odd, width, height, glyphs="ascii"))
+    assert any("*" in line for line in texts(odd, 80, 12, glyphs="ascii"))
+    assert all(line.isascii() for line in texts(Content(problem="née…"), 40, 5, glyphs="ascii"))
 
 
 def test_live_and_idle_differ_without_colour():
@@ -209,7 +211,7 @@ contents = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(contents, st.integers(0, 210), st.integers(0, 64), st.booleans())
 def test_whatever_it_is_given_it_fills_its_size(content, width, height, ascii_only):
-    lines = compose(content, width, height, ascii_only=ascii_only)
+    lines = compose(content, width, height, glyphs="ascii" if ascii_only else "braille")
     assert len(lines) == (height if width else 0)
     for line in lines:
         assert len(line.text) == len(line.slots) == width
@@ -226,5 +228,5 @@ def test_every_size_takes_odd_values(found):
     for width in (1, 5, 10, 23, 24, 60, 200):
         for height in (1, 3, 5, 8, 14, 60):
             for ascii_only in (False, True):
-                lines = texts(latency(series=(odd,)), width, height, ascii_only=ascii_only)
+                lines = texts(latency(series=(odd,)), width, height, glyphs="ascii" if ascii_only else "braille")
                 assert [len(line) for line in lines] == [width] * height

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlconsole.ui.chart.scale import clock_ticks, figure, nice_step, tick_labels, value_range, window
+from mlconsole.ui.chart.scale import clock_ticks, nice_step, value_range, window
+from mlconsole.ui.chart.units import figure, tick_labels
 
 HOUR = 3600.0
 END = 1_764_000_000.0

@@ -7,7 +7,7 @@ from textual.app import App
 from textual.geometry import Region
 
 from mlconsole.domain.telemetry import Mark, Series
-from mlconsole.ui.chart.legend import Row
+from mlconsole.ui.chart.rows import Row
 from mlconsole.ui.chart.styled import style_series
 from mlconsole.ui.chart.widget import Chart, ChartPart, differing
 
@@ -189,10 +189,10 @@ async def test_a_new_value_leaves_all_but_the_live_edge_and_the_legend_alone(mon
         monkeypatch.setattr(ChartPart, "refresh", lambda part, *regions: asked.append((part, regions)))
         show(chart, last=0.21)
         waiting, edge = chart.query(ChartPart)
-        legend = chart.size.height - 1
+        legends = {chart.size.height - 2, chart.size.height - 1}
         assert all(regions for _, regions in asked)
-        assert {region.y for part, regions in asked for region in regions if part is waiting} == {legend}
-        assert {region.y for part, regions in asked for region in regions if part is edge} - {legend}
+        assert {region.y for part, regions in asked for region in regions if part is waiting} == legends
+        assert {region.y for part, regions in asked for region in regions if part is edge} - legends
 
 
 def test_numpy_waits_for_the_first_line():

@@ -1,100 +1,39 @@
-"""Words around the plot: the legend, the tags at the lines' ends, the marks' words; all cut to cells.
-
-A row is a text with a slot for each of its cells. A character that is two cells wide is followed by a filler, which
-keeps text, slots and cells in step until the row is painted.
-"""
+"""Words around the plot: the legend, the values under the crosshair, the tags at the lines' ends; all cut to cells."""
 
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rich.cells import get_character_cell_size
-
-from mlconsole.domain.telemetry import Mark, Series
-from mlconsole.domain.text import visible
-from mlconsole.ui.chart.scale import figure
+from mlconsole.domain.telemetry import Series
+from mlconsole.ui.chart.rows import TYPED, Row, Signs, row, row_of
 from mlconsole.ui.chart.styled import Styled, slot_index
+from mlconsole.ui.chart.units import figure
 
-FILLER = "\0"
 _LATE_SAMPLES = 3
 _TAG_LETTERS = 7
 
 
-class Row(NamedTuple):
-    """A line of the chart: as many slots as cells."""
+class Span(NamedTuple):
+    """The lowest and the highest value of a series in a stretch of time; NaN where there is none."""
 
-    text: str
-    slots: bytes
-
-    def __add__(self, other: Row) -> Row:  # type: ignore[override]
-        return Row(self.text + other.text, self.slots + other.slots)
-
-    def fit(self, width: int, *, right: bool = False) -> Row:
-        """The row cut or filled with blanks to `width` cells, at its left end where `right`."""
-        missing = width - len(self.text)
-        if missing > 0:
-            blank = Row(" " * missing, bytes(missing))
-            return blank + self if right else self + blank
-        text = self.text[:width]
-        if len(self.text) > width and self.text[width] == FILLER:
-            text = text[:-1] + " "
-        return Row(text, self.slots[:width])
+    low: float
+    high: float
 
 
-def row(text: str, slot: int = 0, *, plain: bool = False) -> Row:
-    """Text from anywhere as a row; `plain` keeps it to ASCII."""
-    cells = visible(text, 120)
-    if not cells.isascii():
-        cells = "".join(_cells(char, plain) for char in unicodedata.normalize("NFC", cells))
-    return Row(cells, bytes([slot]) * len(cells))
-
-
-def _cells(char: str, plain: bool) -> str:
-    if char.isascii():
-        return char
-    if plain:
-        return {"…": "~"}.get(char, "?")
-    size = get_character_cell_size(char)
-    return char + FILLER if size == 2 else char if size == 1 else ""
-
-
-def row_of(parts: Iterable[Row]) -> Row:
-    """Rows end to end."""
-    whole = Row("", b"")
-    for part in parts:
-        whole += part
-    return whole
-
-
-class Signs(NamedTuple):
-    """The characters of a chart."""
-
-    live: str
-    live_dim: str
-    idle: str
-    idle_dim: str
-    switch: str
-    rollback: str
-    mark: str
-    grid: str
-    grid_every: int
-    tick: str
-    side: str
-    corner: str
-    floor: str
-    floor_tick: str
-    ellipsis: str
-
-
-DRAWN = Signs("●", "●", "○", "○", "⇄", "↶", "┊", "┈", 1, "┤", "│", "└", "─", "┴", "…")
-TYPED = Signs("*", "+", "o", ".", ">", "<", ":", "-", 4, "+", "|", "+", "-", "+", "~")
+UNKNOWN = Span(math.nan, math.nan)
 
 
 def sign_of(styled: Styled, signs: Signs) -> str:
     """The character that stands for a series."""
+    if styled.fill >= 0:
+        return signs.fills[styled.fill % len(signs.fills)]
+    if styled.series.ghost:
+        return signs.ghost
+    if styled.slot.startswith("hue"):
+        return signs.hues[(int(styled.slot[3:]) - 1) % len(signs.hues)]
     dim = styled.slot.endswith("-dim")
     if styled.dotted:
         return signs.idle_dim if dim else signs.idle
@@ -111,39 +50,109 @@ def latest(series: Series, end: float) -> float:
     return value if math.isnan(at) or not apart > 0 or end - at <= apart * (_LATE_SAMPLES + 1) else math.nan
 
 
-def legend(styled: Sequence[Styled], unit: str, end: float, width: int, lines: int, signs: Signs) -> list[Row]:
+def span_at(series: Series, start: float, end: float) -> Span:
+    """The values from `start` to before `end`; where no sample is that near, the nearest one a step away at most."""
+    count = min(len(series.times), len(series.values))
+    times, values = series.times[:count], series.values[:count]
+    first, last = bisect_left(times, start), bisect_left(times, end)
+    found = [value for value in values[first:last] if not math.isnan(value)]
+    if found:
+        return Span(min(found), max(found))
+    if first < last or count < 2:
+        return UNKNOWN
+    middle, step = (start + end) / 2, abs(times[-1] - times[0]) / (count - 1)
+    at = bisect_right(times, middle)
+    near = min((index for index in (at - 1, at) if 0 <= index < count), key=lambda index: abs(times[index] - middle))
+    return Span(values[near], values[near]) if abs(times[near] - middle) <= step else UNKNOWN
+
+
+Words = Callable[[Styled, bool], str]
+"""What is said of a series, in full or in short."""
+
+
+def legend(
+    styled: Sequence[Styled],
+    unit: str,
+    end: float,
+    width: int,
+    lines: int,
+    signs: Signs,
+    spans: Sequence[Span] = (),
+) -> list[Row]:
     """The series' names and last values, by group, live ones first, on at most `lines` rows of `width` cells.
 
-    Where it is too wide the quieter series go first: what leads stays in sight.
+    Where there is room, each has its lowest and highest value too (`spans`, in the order of the series). Where it is
+    too wide, the quieter series go first: what leads stays in sight.
     """
-    plain = signs is TYPED
-    for kept in ([*styled], [one for one in styled if not one.slot.endswith("-dim")]):
-        groups = _groups(kept, unit, end, signs)
+    of = {id(one): span for one, span in zip(styled, spans, strict=False)}
+
+    def words(one: Styled, full: bool) -> str:
+        said = figure(latest(one.series, end), unit)
+        span = of.get(id(one), UNKNOWN)
+        if full and not math.isnan(span.low):
+            said += f" (min {figure(span.low, unit)}, max {figure(span.high, unit)})"
+        return said
+
+    return _fitted(styled, words, width, lines, signs, Row("", b""))
+
+
+def cursor_legend(
+    styled: Sequence[Styled], unit: str, clock: str, start: float, end: float, width: int, lines: int, signs: Signs
+) -> list[Row]:
+    """The time under the crosshair and what each series was then; from the lowest to the highest if it was several."""
+
+    def words(one: Styled, full: bool) -> str:
+        low, high = (figure(value, unit) for value in span_at(one.series, start, end))
+        return low if low == high else f"{low}{'-' if signs is TYPED else signs.to}{high}"
+
+    return _fitted(styled, words, width, lines, signs, row(f"{clock}  ", slot_index("cursor")))
+
+
+def _fitted(styled: Sequence[Styled], words: Words, width: int, lines: int, signs: Signs, before: Row) -> list[Row]:
+    leading = [one for one in styled if not one.quiet]
+    tries: list[tuple[Sequence[Styled], Callable[[Styled], bool]]] = [
+        (styled, lambda one: True),
+        (styled, lambda one: not one.quiet),
+        (styled, lambda one: False),
+        (leading, lambda one: False),
+    ]
+    wrapped: list[Row] = []
+    for kept, full in tries:
+        groups = _groups(kept, words, full, signs)
+        if before.text:
+            groups = [before + groups[0], *groups[1:]] if groups else [before]
         wrapped = _wrapped(groups, width)
         if len(wrapped) <= lines:
             return wrapped
     return [
-        line if index < lines - 1 else line.fit(max(0, width - 2)) + row(f" {signs.ellipsis}", plain=plain)
+        line if index < lines - 1 else line.fit(max(0, width - 2)) + row(f" {signs.ellipsis}", plain=signs is TYPED)
         for index, line in enumerate(wrapped[:lines])
     ]
 
 
-def _groups(styled: Sequence[Styled], unit: str, end: float, signs: Signs) -> list[Row]:
+def _groups(styled: Sequence[Styled], words: Words, full: Callable[[Styled], bool], signs: Signs) -> list[Row]:
     plain = signs is TYPED
     groups: dict[str, list[Row]] = {}
-    for one in sorted(styled, key=lambda one: (one.dotted, one.heading, one.series.stat)):
+    for one in sorted(styled, key=_in_legend):
         slot = slot_index(one.slot)
+        own = plain or one.fill >= 0 or one.slot.startswith("hue")
         parts = groups.get(one.heading)
         if parts is None:
-            # Typed lines have a sign each, drawn ones a sign for their colour.
-            name = one.heading if plain else f"{sign_of(one, signs)} {one.heading}"
+            # Typed lines have a sign each, and so have hues; the others one for their colour.
+            name = one.heading if own else f"{sign_of(one, signs)} {one.heading}"
             parts = groups[one.heading] = [row(name, slot_index(one.slot.removesuffix("-dim")), plain=plain)]
-        if plain:
-            parts.append(row(f" {sign_of(one, signs)}", slot))
-        parts.append(row(f" {one.series.stat} ", slot, plain=plain))
-        parts.append(row(figure(latest(one.series, end), unit), plain=plain))
+        if own:
+            parts.append(
+                row(f" {sign_of(one, signs)}" if parts[0].text or len(parts) > 1 else sign_of(one, signs), slot)
+            )
+        parts.append(row(f" {one.name} ", slot, plain=plain))
+        parts.append(row(words(one, full(one)), plain=plain))
         parts.append(Row(" ", bytes(1)))
     return [row_of(parts) for parts in groups.values()]
+
+
+def _in_legend(one: Styled) -> tuple[bool, bool, str, int, str]:
+    return bool(one.series.ghost), one.dotted, one.heading, -one.fill, one.name
 
 
 def _wrapped(groups: Sequence[Row], width: int) -> list[Row]:
@@ -162,49 +171,21 @@ def _too_wide(rows: Sequence[Row], width: int) -> bool:
 
 def tag_width(styled: Sequence[Styled]) -> int:
     """Room for the tags, with a blank before them."""
-    return max((len(row(_tag(one, styled)).text) + 2 for one in styled), default=0)
+    return max((len(row(_tag(one, styled)).text) + 2 for one in styled if not one.series.ghost), default=0)
 
 
 def _tag(styled: Styled, among: Sequence[Styled]) -> str:
     """What tells a line from its neighbours in a few letters: its statistic, or its colour where that is the same."""
-    same = all(one.series.stat == styled.series.stat for one in among)
-    return (styled.heading if same else styled.series.stat)[:_TAG_LETTERS]
+    same = all(one.name == styled.name for one in among)
+    return (styled.heading if same else styled.name)[:_TAG_LETTERS]
 
 
 def tags(ends: Sequence[tuple[Styled, int]], among: Sequence[Styled], rows: int, signs: Signs) -> dict[int, Row]:
     """Row to tag of each line's end, given with the row where it ends; the later drawn first, none on another's."""
     placed: dict[int, Row] = {}
-    for styled, end in reversed(ends):
+    for styled, end in reversed([(one, at) for one, at in ends if not one.series.ghost]):
         free = next((at for at in (end, end - 1, end + 1) if 0 <= at < rows and at not in placed), None)
         if free is not None:
             text = f" {sign_of(styled, signs)}{_tag(styled, among)}"
             placed[free] = row(text, slot_index(styled.slot), plain=signs is TYPED)
     return placed
-
-
-def mark_slot(mark: Mark) -> int:
-    """A way back looks different from a way forward."""
-    return slot_index("mark-rollback" if mark.kind == "rollback" else "mark")
-
-
-def mark_row(marks: Sequence[tuple[Mark, int]], width: int, signs: Signs) -> Row:
-    """The signs of the marks at their columns, with their words where there is room beside them."""
-    cells, slots = [" "] * width, bytearray(width)
-    columns = sorted({column for _, column in marks})
-    for mark, column in marks:
-        sign = row(signs.rollback if mark.kind == "rollback" else signs.switch, mark_slot(mark))
-        words = row(mark.words, mark_slot(mark), plain=signs is TYPED)
-        room_right = min((other for other in columns if other > column), default=width) - column - 2
-        start, label = column, sign
-        if words.text and len(words.text) <= room_right:
-            label = sign + Row(" ", bytes(1)) + words
-        elif (
-            words.text
-            and not "".join(cells[max(0, column - len(words.text) - 2) : column]).strip()
-            and (max((other for other in columns if other < column), default=-2) + 2 <= column - len(words.text) - 1)
-        ):
-            start, label = column - len(words.text) - 1, words + Row(" ", bytes(1)) + sign
-        label = label.fit(min(len(label.text), width - start))
-        cells[start : start + len(label.text)] = label.text
-        slots[start : start + len(label.text)] = label.slots
-    return Row("".join(cells), bytes(slots))

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-BRAILLE = (2, 4)
-"""Dot columns and dot rows of a cell."""
-CHARACTERS = (1, 1)
-"""The same where a cell is one character."""
+DOTS = {"braille": (2, 4), "block": (1, 2), "ascii": (1, 1)}
+"""Dot columns and dot rows of a cell, by what it is filled with: braille, half blocks, one character."""
+BRAILLE = DOTS["braille"]
 _BLANK = 0x2800
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+_HALVES = " ▀▄█"
+"""By the upper half's bit and twice the lower half's."""
 
 
 class Samples(NamedTuple):
@@ -85,6 +86,13 @@ def _cut(place: Floats, value: Floats, outer: int, inner: int, edge: float) -> N
         return
     value[outer] += (value[inner] - value[outer]) * ((edge - place[outer]) / (place[inner] - place[outer]))
     place[outer] = edge
+
+
+def logarithm(line: Samples, least: float) -> Samples:
+    """The line with the logarithms of its values; what is not over zero stands at `least`, the lower edge."""
+    import numpy as np
+
+    return line._replace(values=np.log(np.fmax(line.values, least) + 0.0 * line.values))
 
 
 def line_dots(line: Samples, low: float, high: float, width: int, height: int, *, dotted: bool = False) -> Bools:
@@ -171,6 +179,40 @@ class Plot:
         self._codes: NDArray[np.uint32] = np.zeros((rows, columns), np.uint32)
         self._slots: NDArray[np.uint8] = np.zeros((rows, columns), np.uint8)
 
+    def draw(self, glyphs: str, dots: Bools, stroke: Stroke) -> None:
+        """Draw a line with braille, half blocks or characters."""
+        if glyphs == "braille":
+            self.draw_braille(dots, stroke)
+        elif glyphs == "block":
+            self.draw_blocks(dots, stroke)
+        else:
+            self.draw_characters(dots, stroke)
+
+    def finish(self, glyphs: str) -> None:
+        """Every line is drawn: turn dots into characters."""
+        if glyphs == "braille":
+            self.finish_braille()
+        elif glyphs == "block":
+            self.finish_blocks()
+
+    def fill(self, codes: NDArray[np.uint32], slots: NDArray[np.uint8]) -> None:
+        """Put whole cells: code points, 0 for none, and their slots; row 0 the uppermost."""
+        filled = codes > 0
+        self._codes[filled], self._slots[filled] = codes[filled], slots[filled]
+
+    def draw_blocks(self, dots: Bools, stroke: Stroke) -> None:
+        """Add a line to the halves of its cells, which take its colour."""
+        flipped = dots[::-1].view("uint8")
+        bits = flipped[0::2] + flipped[1::2] * 2
+        self._codes |= bits
+        self._slots[bits > 0] = stroke.slot
+
+    def finish_blocks(self) -> None:
+        """Turn halves into characters."""
+        import numpy as np
+
+        self._codes = np.where(self._codes > 0, np.array([ord(char) for char in _HALVES], np.uint32)[self._codes], 0)
+
     def draw_braille(self, dots: Bools, stroke: Stroke) -> None:
         """Add a line to the dots of its cells, which take its colour."""
         flipped = dots[::-1].view("uint8")
@@ -192,8 +234,27 @@ class Plot:
         """Put a character into each `every`-th cell of a row, where it is empty."""
         self._beneath(self._codes[row, ::every], self._slots[row, ::every], char, slot)
 
-    def column_beneath(self, column: int, char: str, slot: int) -> None:
-        """Put a character into the empty cells of a column."""
+    def words_beneath(self, row: int, text: str, slots: bytes) -> bool:
+        """Put words into the longest empty stretch of a row, at its left end; whether they fit with a cell to spare."""
+        import numpy as np
+
+        if not 0 <= row < self.rows:
+            return False
+
+        empty = np.concatenate(([False], self._codes[row] == 0, [False]))
+        edges = np.flatnonzero(np.diff(empty.astype(np.int8)))
+        starts, lengths = edges[::2], edges[1::2] - edges[::2]
+        if not starts.size or lengths.max() < len(text) + 2:
+            return False
+        start = int(starts[lengths.argmax()]) + 1
+        self._codes[row, start : start + len(text)] = [ord(char) for char in text]
+        self._slots[row, start : start + len(text)] = list(slots)
+        return True
+
+    def column_beneath(self, column: int, char: str, slot: int, *, over: bool = False) -> None:
+        """Put a character into the empty cells of a column; with `over` into all, where nothing would be empty."""
+        if over:
+            self._codes[:, column], self._slots[:, column] = ord(char), slot
         self._beneath(self._codes[:, column], self._slots[:, column], char, slot)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""From values and instants to places: the window of time, the range of values, nice ticks, and figures in words.
+"""From values and instants to places: the window of time, the range of values, linear or logarithmic, nice ticks.
 
 Two rules keep a live chart quiet on a slow line. A column stands for a fixed stretch of absolute time, so that the
 picture moves only when a whole column has passed; and the range of values ends on half a tick, so that it rarely
@@ -11,6 +11,8 @@ import math
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from mlconsole.ui.chart.units import byte_power, is_bytes
+
 HUGE = 1e300
 """Values beyond it are drawn at it: their difference must stay finite."""
 _TINY = 1e-12
@@ -20,7 +22,8 @@ _SHORTEST, _LONGEST = 1e-6, 1e15
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _DAY = 86400
-_FULL_SCALE = {"s": 0.001, "ratio": 0.01, "1/s": 1.0}
+_FULL_SCALE = {"s": 0.001, "ratio": 0.01, "1/s": 1.0, "B": 1024.0, "B/s": 1024.0}
+_MOST_DECADES, _LEAST_RATIO = 1e12, 10.0
 
 
 class Window(NamedTuple):
@@ -55,12 +58,31 @@ class Range(NamedTuple):
     low: float
     high: float
     step: float
+    """From tick to tick; on a logarithmic axis in decades, 0 for ticks at 1, 2 and 5 of each."""
+    log: bool = False
 
     @property
     def ticks(self) -> list[float]:
-        """Multiples of the step within the range, rising."""
+        """Nice values within the range, rising."""
+        if self.log:
+            return self._powers()
         first, last = math.ceil(self.low / self.step - 1e-6), math.floor(self.high / self.step + 1e-6)
         return [index * self.step for index in range(first, last + 1)]
+
+    def share(self, value: float) -> float:
+        """How high a value stands, from 0 to 1; on a logarithmic axis zero and less stand at the bottom."""
+        if self.log:
+            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return min(1.0, max(0.0, share))
+
+    def _powers(self) -> list[float]:
+        first, last = math.floor(math.log10(self.low) + 1e-9), math.ceil(math.log10(self.high) - 1e-9)
+        every = max(1, round(self.step))
+        digits = (1.0, 2.0, 5.0) if self.step < 1 else (1.0,)
+        found = [float(f"{digit}e{power}") for power in range(first, last + 1, every) for digit in digits]
+        return [tick for tick in found if self.low * (1 - 1e-9) <= tick <= self.high * (1 + 1e-9)]
 
 
 def nice_step(raw: float) -> float:
@@ -79,9 +101,36 @@ def value_range(low: float, high: float, ticks: int, unit: str) -> Range:
     high = min(HUGE, max(0.0, high)) if math.isfinite(high) else 0.0
     if high - low < _TINY:
         low, high = 0.0, _FULL_SCALE.get(unit, 1.0)
-    step = nice_step((high - low) / max(1, ticks))
+    # Sizes have round numbers of KiB or MiB.
+    size = 1024.0 ** byte_power(high - low) if is_bytes(unit) else 1.0
+    step = nice_step((high - low) / size / max(1, ticks)) * size
     half = step / 2
     return Range(math.floor(low / half + 1e-9) * half, math.ceil(high / half - 1e-9) * half, step)
+
+
+def log_range(low: float, high: float, ticks: int) -> Range | None:
+    """A logarithmic range that holds the positive values from `low` to `high`; None where there are none."""
+    if not (0 < high < math.inf and 0 < low <= high):
+        return None
+    high = min(high, HUGE)
+    low = max(low, high / _MOST_DECADES, 1e-290)
+    bottom, top = _round_down(low), _round_up(max(high, low))
+    if top / bottom < _LEAST_RATIO:
+        top = _round_up(bottom * _LEAST_RATIO)
+    decades = math.log10(top / bottom)
+    return Range(bottom, top, 0.0 if 3 * decades <= max(4, ticks) else math.ceil(decades / max(1, ticks)), log=True)
+
+
+def _round_down(value: float) -> float:
+    power = math.floor(math.log10(value))
+    found = [float(f"{digit}e{exponent}") for exponent in (power - 1, power) for digit in (1, 2, 5)]
+    return max(tick for tick in found if tick <= value * (1 + 1e-9))
+
+
+def _round_up(value: float) -> float:
+    power = math.floor(math.log10(value))
+    found = [float(f"{digit}e{exponent}") for exponent in (power, power + 1) for digit in (1, 2, 5)]
+    return min(tick for tick in found if tick >= value * (1 - 1e-9))
 
 
 def clock_ticks(view: Window, apart: int) -> list[tuple[int, str]]:
@@ -108,51 +157,12 @@ def clock(at: float, step: float) -> str:
     return moment.strftime("%H:%M:%S" if step < 60 else "%H:%M")
 
 
-def tick_labels(scale: Range, unit: str, *, bare: bool = False) -> list[tuple[float, str]]:
-    """(value, label) of the ticks, all in the same unit and with the same number of decimals; `bare` drops the unit."""
-    factor, prefix, name = _unit_at(max(abs(scale.low), abs(scale.high)), unit)
-    decimals = _decimals(scale.step * factor)
-    ending = prefix if bare or not name else f"{prefix} {name}"
-    return [(tick, _number(tick * factor, decimals) + ending) for tick in scale.ticks]
-
-
-def figure(value: float, unit: str) -> str:
-    """One value with three digits and its unit: `212 ms`, `0.2 %`, `1.2k req/s`."""
-    if math.isnan(value):
-        return "no data"
-    factor, prefix, name = _unit_at(abs(value), unit)
-    shown = value * factor
-    if math.isinf(shown):
-        return "over" if value > 0 else "under"
-    digits = 0 if shown == 0 else max(0, 2 - math.floor(math.log10(abs(shown))))
-    return f"{_number(shown, min(digits, 3), trim=True)}{prefix} {name}".rstrip()
-
-
-def _unit_at(magnitude: float, unit: str) -> tuple[float, str, str]:
-    """What to multiply values of this size with, the prefix that goes with the number, and the unit's name."""
-    if unit == "ratio":
-        return 100.0, "", "%"
-    if unit == "s":
-        if magnitude >= 1 or magnitude == 0:
-            return 1.0, "", "s"
-        return (1e3, "", "ms") if magnitude >= 1e-3 else (1e6, "", "us")
-    name = "req/s" if unit == "1/s" else unit
-    if 1e4 <= magnitude < 1e13:
-        power = 9 if magnitude >= 1e9 else 6 if magnitude >= 1e6 else 3
-        return 10.0**-power, {9: "G", 6: "M", 3: "k"}[power], name
-    return 1.0, "", name
-
-
-def _decimals(step: float) -> int:
-    """How many decimals tell multiples of a nice step apart."""
-    places = max(0, -math.floor(math.log10(step) + 1e-9))
-    return min(9, places if abs(step * 10**places - round(step * 10**places)) < 1e-6 else places + 1)
-
-
-def _number(value: float, decimals: int, *, trim: bool = False) -> str:
-    if abs(value) >= 1e6:
-        return f"{value:.3g}"
-    text = f"{value:.{decimals}f}"
-    if trim and "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return text.lstrip("-") if float(text) == 0 else text
+def instant(at: float, cell: float) -> str:
+    """An instant in UTC, as exactly as a column of `cell` seconds is; with the day where a column is long."""
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{at:.3g}"
+    if cell >= _DAY / 24:
+        return moment.strftime("%d %b %H:%M")
+    return moment.strftime("%H:%M:%S" if cell < 120 else "%H:%M")
