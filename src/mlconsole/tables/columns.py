@@ -66,12 +66,13 @@ def _categories(array: pa.ChunkedArray) -> Categorical | str:
         return f"identifiers: {different} different values in {n} rows"
     counts: dict[str, float] = {}
     for value, count in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True):
-        name = _name(value)
+        name = name_of(value)
         counts[name] = counts.get(name, 0.0) + count
     return Categorical(counts, float(missing))
 
 
-def _name(value: object) -> str:
+def name_of(value: object) -> str:
+    """A category's name: that of a value, whatever type it was written with."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlconsole.domain.reference import Categorical
 from mlconsole.domain.statistics.samples import Values
 from mlconsole.domain.text import visible
 from mlconsole.tables.columns import column_of
 from mlconsole.tables.errors import TableError, explain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LARGEST = 4 << 30
 """Bytes of a file that is read whole."""
@@ -38,6 +41,13 @@ class Table:
         """Columns of which there are several: the first one is meant."""
         self.names = tuple(dict.fromkeys(names))
         self._columns = columns
+
+    def array(self, name: str) -> pa.ChunkedArray:
+        """A column of this name as it stands, row by row. Raises TableError."""
+        try:
+            return self._columns.read(name)
+        except Exception as error:  # pyarrow raises of many kinds for a file that is broken further in
+            raise explain(error, self.place) from error
 
     def column(self, name: str, *, categorical: bool = False) -> Values | Categorical | str:
         """A column of this name; words where it cannot be compared. Raises TableError."""
