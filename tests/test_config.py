@@ -93,8 +93,8 @@ def test_a_namespace_on_the_command_line_ends_all_namespaces_of_the_file(file):
 
 
 def test_durations_are_read_by_key_not_by_name(file):
-    loaded = file('[services.x.queries]\nrange = "up"\n[services.x.gates]\nmax_p95_seconds = "250ms"\n')
-    assert loaded.settings.services["x"].queries == {"range": "up"}
+    loaded = file('[services.x.panels.refresh]\nquery = "up"\n[services.x.gates]\nmax_p95_seconds = "250ms"\n')
+    assert loaded.settings.services["x"].panels["refresh"].query == "up"
     assert loaded.settings.services["x"].gates.max_p95_seconds == 0.25
 
 

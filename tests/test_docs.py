@@ -22,6 +22,7 @@ TABLES = {
     "[environments.NAME]": config.Environment,
     "[services.NAME]": config.ServiceSettings,
     "[services.NAME.thresholds]": config.Thresholds,
+    "[services.NAME.panels.PANEL]": config.PanelSettings,
     "[services.NAME.gates]": config.Gates,
     "[services.NAME.verify]": config.Verify,
     "[services.NAME.deploy]": config.Deploy,

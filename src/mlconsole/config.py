@@ -21,6 +21,7 @@ from mlconsole import configcheck, configfile
 from mlconsole.configfile import ConfigError, seconds
 from mlconsole.configoperations import Analysis, Deploy, Freeze, Parity, Smoke, Watch
 from mlconsole.configtypes import Path as UrlPath
+from mlconsole.configpanels import PanelSettings
 from mlconsole.configtypes import Pause, Seconds, Share, Table
 
 __all__ = ["ConfigError", "Loaded", "Settings", "load", "seconds"]
@@ -67,7 +68,10 @@ class Metrics(Table, frozen=True):
     """Where figures come from."""
 
     prometheus_url: str | None = None
-    """Default: PROMETHEUS_URL. Of the context that the console starts with, and of no other."""
+    """Default: PROMETHEUS_URL. Of the context that the console starts with, and of no other.
+
+    `kube://NAMESPACE/SERVICE:PORT` is asked through the API server, of whatever cluster is looked at.
+    """
     refresh: Pause = 5.0
     scrape: bool = True
     """Scrape the pods through the API server where there is no Prometheus."""
@@ -119,6 +123,8 @@ class ServiceSettings(Table, frozen=True):
     thresholds: Thresholds = Thresholds()
     gates: Gates = Gates()
     watch_window: Seconds = 300.0
+    panels: dict[str, PanelSettings] = {}
+    """By name: one of those that there are, or a new one."""
     """Seconds that a release must live under traffic before it is known good."""
     keep_warm: Seconds = 0.0
     """Seconds that the colour that was left is kept; 0 for no limit."""
@@ -362,6 +368,7 @@ def _table(table: str, inner: str) -> type[Struct]:
         return _INNER.get(inner.partition(".")[0], of_one)
     if inner.startswith("defaults"):
         return _INNER.get(inner.split(".")[1] if "." in inner else "", ServiceSettings)
+    "panels": PanelSettings,
     return _TABLES.get(inner, Settings)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from mlconsole.domain.freezes import FreezeError, window
+from mlconsole import configpanels
 from mlconsole.domain.policy import PLANNED, STEPS
 
 if TYPE_CHECKING:
@@ -34,12 +35,31 @@ def _mistakes(settings: Settings) -> Iterator[Mistake]:
         yield from _analyses(f"{table}.analysis", service.analysis)
     known = [*STEPS, *PLANNED, *sorted({name for service in tables.values() for name in service.analysis})]
     for name, environment in settings.environments.items():
+        for key, words in (
+            *configpanels.mistakes(f"{table}.panels", service.panels),
+            *configpanels.old_mistakes(f"{table}.queries", service.queries),
+        ):
+            yield Mistake(key, words)
         yield from _environment(f"environments.{name}", environment, known)
 
 
 def _analyses(table: str, analyses: Mapping[str, Analysis]) -> Iterator[Mistake]:
+    yield from _prometheus("metrics", settings.metrics.prometheus_url, settings)
     if not analyses:
         return
+        yield from _prometheus(f"environments.{name}", environment.prometheus_url, settings)
+
+
+def _prometheus(table: str, url: str | None, settings: Settings) -> Iterator[Mistake]:
+    """An address through the API server that leads nowhere, or what would not reach Prometheus by it."""
+    if not url or not url.startswith("kube:"):
+        return
+    from mlconsole.metrics import kube
+
+    auth = settings.metrics.auth
+    login = auth.username is not None or bool(auth.bearer_token_env or auth.bearer_token_file)
+    if fault := kube.fault(url, tuple(auth.headers), login=login):
+        yield Mistake(f"{table}.prometheus_url", f"{url!r}: {fault}")
     from mlconsole.domain import conditions  # most settings have none, and a console opens without it
 
     for name, analysis in analyses.items():

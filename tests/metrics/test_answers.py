@@ -18,7 +18,7 @@ def body(result, **more):
 
 
 def told(result, **more):
-    return read(200, DATE, body(result, **more), "http://prometheus")
+    return read(200, DATE, body(result, **more), "http://prometheus", 1795532400.0)
 
 
 def test_a_gap_a_nan_and_an_infinity_are_what_they_are():
@@ -54,8 +54,8 @@ def test_what_is_said_beside_the_figures_is_kept(more, warnings):
 
 
 def test_an_answer_with_fields_left_out_is_one():
-    assert read(200, {}, b'{"data":{"result":null}}', "x").failure is None
-    assert read(200, {}, b'{"status":"success","data":{"result":[{"value":[1,"2"]}]}}', "x").rows[0].labels == {}
+    assert read(200, {}, b'{"data":{"result":null}}', "x", 0.0).failure is None
+    assert read(200, {}, b'{"status":"success","data":{"result":[{"value":[1,"2"]}]}}', "x", 0.0).rows[0].labels == {}
 
 
 def test_samples_of_a_native_histogram_are_no_figures_and_no_error():
@@ -71,7 +71,7 @@ def test_samples_of_a_native_histogram_are_no_figures_and_no_error():
 
 
 def test_a_scalar_is_of_no_colour():
-    assert read(200, {}, b'{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}', "x").rows == ()
+    assert read(200, {}, b'{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}', "x", 0.0).rows == ()
 
 
 def test_a_million_series_are_refused_with_words():
@@ -95,24 +95,24 @@ def test_a_label_of_ten_kilobytes_is_only_long():
 
 
 @pytest.mark.parametrize(
-    ("headers", "clock"),
+    ("headers", "ahead"),
     [
-        (DATE, 1795532407.0),
-        (DATE | {"age": "0"}, 1795532407.0),
+        (DATE, 7.5),
+        (DATE | {"age": "0"}, 7.5),
         (DATE | {"age": "120"}, None),
         ({"date": "yesterday"}, None),
         ({"date": "Tue, 24 Nov 99999 15:00:07 GMT"}, None),
         ({}, None),
     ],
 )
-def test_the_servers_clock_is_read_where_it_is_the_servers(headers, clock):
-    assert read(200, headers, body([]), "x").clock == clock
-    assert read(503, headers, b"no", "x").clock == clock
+def test_the_servers_clock_is_read_where_it_is_the_servers(headers, ahead):
+    assert read(200, headers, body([]), "x", 1795532400.0).ahead == ahead
+    assert read(503, headers, b"no", "x", 1795532400.0).ahead == ahead
 
 
 @given(st.binary(max_size=200))
 def test_no_answer_raises(data):
-    reply = read(200, {}, data, "x")
+    reply = read(200, {}, data, "x", 0.0)
     assert reply.failure is not None or reply.rows == ()
 
 

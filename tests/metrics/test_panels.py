@@ -63,7 +63,7 @@ def test_two_dialects_are_one_query():
 
 
 def test_a_function_closes_where_its_parenthesis_does():
-    text = "$sum[le, class](rate(x{a=\"(\",b=~'\\)'}[$window])) / $max(y) + (1)"
+    text = "$sum by (le, class) (rate(x{a=\"(\",b=~'\\)'}[$window])) / $max(y) + (1)"
     assert panels.filled(text, SCOPE, 45) == (
         "sum by (namespace,deployment,le,class) (label_replace(rate(x{a=\"(\",b=~'\\)'}[45s]),"
         '"deployment","$1","pod","(.+)-[a-z0-9]+-[a-z0-9]+")) / '
@@ -72,7 +72,7 @@ def test_a_function_closes_where_its_parenthesis_does():
 
 
 def test_more_labels_to_group_by_reach_every_function():
-    assert "by (namespace,deployment,version,le) " in panels.filled("$sum[le](x)", SCOPE, 30, by=["version"])
+    assert "by (namespace,deployment,version,le) " in panels.filled("$sum by (le) (x)", SCOPE, 30, by=["version"])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_more_labels_to_group_by_reach_every_function():
     [
         ("rate(x{$selector}[$window])", ""),
         ('label_replace(x,"a","$1","b","(.*)")', ""),
-        ("$sum[a,b](x)", ""),
+        ("$sum by (a,b) (x)", ""),
         ("rate(x{$selektor}[5m])", "unknown word $selektor"),
         ("$sum(rate(x[5m])", "not closed"),
         ('$sum(x{a=")"}', "not closed"),

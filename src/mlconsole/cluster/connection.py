@@ -171,12 +171,14 @@ class Connection:
         params: Params | None = None,
         timeout: float = TIMEOUT,
         limit: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """One request, whatever the status of its answer; at most `limit` bytes of the body are read.
 
-        Raises ClusterError when there is no answer.
+        `headers` are for who is behind the API server: none of them takes the place of one of ours. Raises ClusterError
+        when there is no answer.
         """
-        sent = await self._headers()
+        sent = {**(headers or {}), **await self._headers()}
         data = body if body is None or isinstance(body, bytes) else encoded(body)
         if data is not None:
             sent["Content-Type"] = content_type

@@ -5,6 +5,7 @@ Protocol: https://kubernetes.io/docs/tasks/access-application-cluster/access-clu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
@@ -33,6 +34,24 @@ async def service_get(
 ) -> Reply:
     """GET `path` of a Service; the API server picks one of its ready endpoints. Raises ClusterError for no answer."""
     return await _get(connection, namespace, "services", service, port, path, timeout)
+
+
+async def service_query(
+    connection: Connection,
+    namespace: str,
+    service: str,
+    port: str,
+    path: str,
+    parameters: Mapping[str, str],
+    headers: Mapping[str, str],
+    limit: int,
+    timeout: float,
+) -> Reply:
+    """GET `path` of a Service with a query's parameters, `limit` bytes of the answer. Raises ClusterError for none."""
+    url = _url(namespace, "services", service, port, quote(path))
+    return Reply(
+        *await connection.exchange("GET", url, params=parameters, headers=headers, timeout=timeout, limit=limit)
+    )
 
 
 async def pod_get(
@@ -82,10 +101,14 @@ async def _exchange(
     body: Any = None,
 ) -> Reply:
     """One request through the proxy of a `services` or `pods` object. `path` may carry a query."""
-    target = f"{name}:{port}" if port else name
-    url = f"/api/v1/namespaces/{quote(namespace)}/{kind}/{quote(target, safe=':')}/proxy/{path.lstrip('/')}"
+    url = _url(namespace, kind, name, port, path)
     # The model server's own login is not ours: what is sent is the API server's, which takes it off on the way.
     return Reply(*await connection.exchange(method, url, body, timeout=timeout, limit=BODY_LIMIT))
+
+
+def _url(namespace: str, kind: str, name: str, port: str, path: str) -> str:
+    target = f"{name}:{port}" if port else name
+    return f"/api/v1/namespaces/{quote(namespace)}/{kind}/{quote(target, safe=':')}/proxy/{path.lstrip('/')}"
 
 
 # ---- named ports

@@ -153,6 +153,8 @@ class Engine:
                 self._look_at(context or None, namespace)
             case protocol.MakePlan():
                 self._spawn(self._operations.make(intent))
+            case protocol.ShowPanel(panel):
+                self._feeds.show_panel(panel)
             case protocol.Confirm():
                 self._spawn(self._operations.confirm(intent))
             case protocol.Discard():

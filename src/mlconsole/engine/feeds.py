@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mlconsole.cluster import proxy
+from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.drift import DriftTable
@@ -15,10 +16,29 @@ from mlconsole.engine import protocol
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.scope import Scope
 from mlconsole.images.engine import DockerFeed
+from mlconsole.metrics import kube
+from mlconsole.metrics.answers import MAX_ANSWER
+from mlconsole.metrics.asking import Request
 from mlconsole.metrics.feed import MetricsFeed
 from mlconsole.registry.feed import RegistryFeed
 
 SCRAPE_SECONDS = 4.0
+
+
+async def through(connection: Connection, request: Request) -> proxy.Reply:
+    """A GET of a Service through the API server, read as far as an answer of Prometheus is. Raises ClusterError."""
+    place = request.place
+    return await proxy.service_query(
+        connection,
+        place.namespace,
+        place.service,
+        place.port,
+        request.path,
+        request.parameters,
+        request.headers,
+        MAX_ANSWER + 1,
+        request.seconds,
+    )
 
 
 class Feeds:
@@ -35,7 +55,7 @@ class Feeds:
         self.offload = Offload()
         """The workers, for whoever else asks the sources something."""
         self._registry = RegistryFeed(settings.registry, self.offload, wake)
-        self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed)
+        self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed, self._through)
         self._docker = DockerFeed(settings.docker, self.offload, wake)
 
     def start(self) -> None:
@@ -71,7 +91,8 @@ class Feeds:
             self._home = context
         url, elsewhere = self._settings.prometheus_url(context, namespace), ""
         own = self._settings.environment(context, namespace).prometheus_url
-        if url and not own and not (context == self._home if self._home else home):
+        at_home = context == self._home if self._home else home
+        if url and not own and not at_home and not url.startswith(kube.SCHEME):  # that asks the cluster itself
             url, elsewhere = "", f"prometheus_url is for context {self._home or 'that it was started with'}"
         self._metrics.place(url, elsewhere)
 
@@ -95,6 +116,10 @@ class Feeds:
     def show(self, panes: tuple[str, ...]) -> None:
         """The panes on the screen: no range query for a chart that is not."""
         self._metrics.charting = "latency" in panes
+
+    def show_panel(self, panel: str) -> None:
+        """The panel on the screen; empty for the first three."""
+        self._metrics.show_panel(panel)
 
     # ---- what they say
 
@@ -133,6 +158,14 @@ class Feeds:
         """A page of a pod through the API server's proxy. Raises ClusterError."""
         scope = self._scope()
         connection = scope.connection if scope else None
+    async def _through(self, request: Request) -> proxy.Reply:
+        """A GET of a Service by the connection of the place that is looked at. Raises ClusterError."""
+        scope = self._scope()
+        connection = scope.connection if scope else None
+        if connection is None:
+            raise Unreachable("Prometheus cannot be asked", "there is no connection to the cluster")
+        return await through(connection, request)
+
         if connection is None:
             raise Unreachable("pods cannot be scraped", "there is no connection to the cluster")
         reply = await proxy.pod_get(connection, namespace, pod, port, path, SCRAPE_SECONDS)

@@ -318,6 +318,12 @@ class Confirm(Struct, frozen=True, tag=True):
     waived: tuple[str, ...] = ()
 
 
+class ShowPanel(Struct, frozen=True, tag=True):
+    """Chart one panel, by its `id`: of the others no range is fetched. Empty for the first three."""
+
+    panel: str
+
+
 class Discard(Struct, frozen=True, tag=True):
     """Forget a plan that was not confirmed."""
 
@@ -355,4 +361,17 @@ class Reconnect(Struct, frozen=True, tag=True):
     """Try every source that is down now, not at the end of its back-off."""
 
 
-Intent = Select | ShowRange | Show | ChangePlace | MakePlan | Confirm | Discard | Ask | Attach | ReadLog | Reconnect
+Intent = (
+    Select
+    | ShowRange
+    | ShowPanel
+    | Show
+    | ChangePlace
+    | MakePlan
+    | Confirm
+    | Discard
+    | Ask
+    | Attach
+    | ReadLog
+    | Reconnect
+)

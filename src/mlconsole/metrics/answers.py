@@ -63,8 +63,8 @@ class Reply(Struct, frozen=True):
     rows: tuple[Row, ...] = ()
     warnings: tuple[str, ...] = ()
     failure: Failure | None = None
-    clock: float | None = None
-    """What the server's clock said when it answered, to the second; None where it did not say."""
+    ahead: float | None = None
+    """By how many seconds the server's clock is ahead of ours, to the second; None where it did not say."""
 
 
 def address(url: str) -> str:
@@ -90,27 +90,30 @@ class _Document(Struct, rename="camel"):
     is_partial: bool | None = None
 
 
-def read(status: int, headers: Mapping[str, str], body: bytes, where: str) -> Reply:
-    """The reply that an answer is; `headers` by names in lower case. Raises nothing that a server can cause."""
-    clock = _clock(headers)
+def read(status: int, headers: Mapping[str, str], body: bytes, where: str, now: float) -> Reply:
+    """The reply that an answer is, which came at `now`; `headers` by names in lower case.
+
+    Raises nothing that a server can cause.
+    """
+    ahead = _ahead(headers, now)
     if len(body) > MAX_ANSWER:
-        return Reply(failure=too_large(), clock=clock)
+        return Reply(failure=too_large(), ahead=ahead)
     document = _document(body)
     if status != 200 or document is None or document.status == "error":
-        return Reply(failure=_refusal(status, document, body, where), clock=clock)
+        return Reply(failure=_refusal(status, document, body, where), ahead=ahead)
     if document.data is None:
         why = f"{where}: the answer has no data, not as Prometheus' API answers"
-        return Reply(failure=Failure("down", why, "check metrics.prometheus_url"), clock=clock)
+        return Reply(failure=Failure("down", why, "check metrics.prometheus_url"), ahead=ahead)
     result = document.data.result
     if isinstance(result, list) and len(result) > MAX_SERIES:
-        return Reply(failure=_too_many(), clock=clock)
+        return Reply(failure=_too_many(), ahead=ahead)
     try:
         rows = _rows(result)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return Reply(failure=Failure("down", f"{where}: {type(error).__name__}: {error}"), clock=clock)
+        return Reply(failure=Failure("down", f"{where}: {type(error).__name__}: {error}"), ahead=ahead)
     partial = (PARTIAL,) if document.is_partial else ()
     warnings = (*partial, *(document.warnings or ()), *(document.infos or ()))
-    return Reply(rows, warnings[:SHOWN_WARNINGS], clock=clock)
+    return Reply(rows, warnings[:SHOWN_WARNINGS], ahead=ahead)
 
 
 def too_large() -> Failure:
@@ -134,13 +137,14 @@ def late(where: str, seconds: float) -> Failure:
     return Failure("down", why, "it is slow or overloaded; it is tried again by itself")
 
 
-def _clock(headers: Mapping[str, str]) -> float | None:
+def _ahead(headers: Mapping[str, str], now: float) -> float | None:
     """By the header Date. A cache in between says an old one, and its age."""
     text = headers.get("date", "")
     if not text or headers.get("age", "0") != "0":
         return None
     try:
-        return email.utils.parsedate_to_datetime(text).timestamp()
+        # The header has whole seconds, cut off.
+        return email.utils.parsedate_to_datetime(text).timestamp() + 0.5 - now
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from mlconsole.domain.telemetry import Panel, Series, Telemetry, ghost_words
+from mlconsole.domain.text import visible
 
 TITLES = {"latency": ("latency", "s"), "errors": ("errors", "ratio"), "rate": ("requests", "1/s")}
 STATS_OF = {"latency": ("p50", "p95", "p99"), "errors": ("errors",), "rate": ("rate",)}
@@ -45,6 +46,33 @@ class Chart:
     def size(self) -> int:
         """Points of the whole range."""
         return max(2, math.ceil(self.seconds / self.step))
+
+    @property
+    def window(self) -> range:
+        """The points shown."""
+        last = self._end if self.last is None else self.last
+        return range(last - self.size + 1, last + 1)
+
+    @property
+    def lines(self) -> set[str]:
+        """The statistics of which there are points."""
+        return {stat for (_, stat), points in self._points.items() if points}
+
+    def series(self, stats: Sequence[str], shown: range, *, labelled: bool = False) -> tuple[Series, ...]:
+        """The lines over the points `shown`: of each colour, in the order of `stats`."""
+        times = tuple(index * self.step for index in shown)
+        return tuple(
+            Series(
+                color,
+                stat,
+                times,
+                tuple(points.get(index, math.nan) for index in shown),
+                label=visible(stat, 60) if labelled else "",
+            )
+            for color in self._colors
+            for stat in stats
+            if (points := self._points.get((color, stat)))
+        )
 
     def missing(self, now: float) -> range:
         """The points to ask for, to show the window that ends at `now`.
@@ -89,19 +117,14 @@ class Chart:
     ) -> Telemetry:
         """The panels as they stand; `queries` and `problems` by panel."""
         last = self.last if self.last is not None else math.floor(now / self.step)
-        indexes = range(last - self.size + 1, last + 1)
-        times = tuple(index * self.step for index in indexes)
+        shown = range(last - self.size + 1, last + 1)
         panels = []
         for panel, (title, unit) in TITLES.items():
-            series = tuple(
-                Series(color, stat, times, tuple(points.get(index, math.nan) for index in indexes))
-                for color in self._colors
-                for stat in STATS_OF[panel]
-                if (points := self._points.get((color, stat)))
-            )
+            series = self.series(STATS_OF[panel], shown)
             why = problems.get(panel, "") or ("" if series else problem or "no samples yet")
             panels.append(Panel(panel, title, unit, series, queries.get(panel, ""), why))
-        return Telemetry(self.service, now, times[0], times[-1], self.step, source, tuple(panels), problem=problem)
+        start, end = shown[0] * self.step, shown[-1] * self.step
+        return Telemetry(self.service, now, start, end, self.step, source, tuple(panels), problem=problem)
 
 
 def compared(telemetry: Telemetry, earlier: Telemetry, seconds: float) -> Telemetry:

@@ -18,7 +18,8 @@ from mlconsole.domain.drift import DriftTable
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
-from mlconsole.metrics.observer import Observer, Worker
+from mlconsole.metrics.asking import Proxy, Worker
+from mlconsole.metrics.observer import Observer
 from mlconsole.metrics.scrape import Fetch, Scraper
 
 RESTART_SECONDS = 5.0
@@ -28,15 +29,24 @@ log = logging.getLogger(__name__)
 class MetricsFeed:
     """The figures of every service of the fleet. `changed` is called with the key of each whose figures changed."""
 
-    def __init__(self, settings: Settings, offload: Worker, fetch: Fetch, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        offload: Worker,
+        fetch: Fetch,
+        changed: Callable[[str], None],
+        proxy: Proxy | None = None,
+    ) -> None:
         metrics = settings.metrics
         self._settings = settings
         self._offload = offload
+        self._proxy = proxy
         self._changed = changed
         self._url = metrics.prometheus_url or ""
         self._elsewhere = ""
         """Why no Prometheus is asked here though one is configured."""
         self._range = metrics.range, 0.0, 0.0
+        self._panel = ""
         self._started = False
         self._observing: asyncio.Task[None] | None = None
         self._observer = self._new_observer()
@@ -105,8 +115,9 @@ class MetricsFeed:
         if not self._url:
             return None
         metrics = replace(self._settings.metrics, prometheus_url=self._url)
-        observer = Observer(replace(self._settings, metrics=metrics), self._offload, self._observed)
+        observer = Observer(replace(self._settings, metrics=metrics), self._offload, self._observed, proxy=self._proxy)
         observer.show_range(*self._range)
+        observer.show_panel(self._panel)
         observer.charting = self._charting
         return observer
 
@@ -131,6 +142,12 @@ class MetricsFeed:
             self._observer.show_range(seconds, end, compare)
         if self._scraper is not None:
             self._scraper.show_range(seconds, end, compare)
+
+    def show_panel(self, panel: str) -> None:
+        """The panel on the screen: of the others no range is fetched. Empty for the first three."""
+        self._panel = panel
+        if self._observer is not None:
+            self._observer.show_panel(panel)
 
     @property
     def charting(self) -> bool:

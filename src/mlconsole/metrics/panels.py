@@ -23,7 +23,7 @@ SLOW = 120
 PROBES = '"/?(metrics|health|healthz|ready|readyz|live|livez|ping|docs|openapi.json|favicon.ico)/?"'
 WORDS = ("selector", "exported", "window", "slow", "probes", "quantile", "namespace", "service", "pods")
 """What stands after a `$` in a query, beside the functions."""
-_FUNCTION = re.compile(r"\$(sum|max|min|avg)(?:\[([a-zA-Z_][\w, ]*)\])?\(")
+_FUNCTION = re.compile(r"\$(sum|max|min|avg)\s*(?:by\s*\(([\w\s,]*)\)\s*)?\(")
 _WORD = re.compile(r"\$(\w+)\b")
 
 
@@ -114,7 +114,7 @@ def fault(text: str) -> str:
     for found in _WORD.finditer(rest):
         if found[1] not in WORDS and not found[1].isdigit():
             known = ", ".join(f"${word}" for word in WORDS)
-            return f"unknown word ${found[1]}; known: {known}, $sum(...), $sum[label](...)"
+            return f"unknown word ${found[1]}; known: {known}, $sum(...), $sum by (label) (...)"
     return "" if text.strip() else "it is empty"
 
 

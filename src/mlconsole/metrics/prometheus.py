@@ -61,10 +61,10 @@ def ask(endpoint: Endpoint, questions: Sequence[Question]) -> list[Reply]:
 class _Refused(Exception):
     """What the hook found: not an answer to use."""
 
-    def __init__(self, failure: Failure, clock: float | None = None) -> None:
+    def __init__(self, failure: Failure, ahead: float | None = None) -> None:
         super().__init__(failure.why)
         self.failure = failure
-        self.clock = clock
+        self.ahead = ahead
 
 
 class _Client:
@@ -109,9 +109,9 @@ class _Client:
         if response.is_redirect:
             raise _Refused(answers.redirected(where, address(response.headers.get("location", ""))))
         headers = {name.lower(): value for name, value in response.headers.items()}
-        self.reply = answers.read(response.status_code, headers, self._body(response), where)
+        self.reply = answers.read(response.status_code, headers, self._body(response), where, time.time())
         if self.reply.failure is not None:
-            raise _Refused(self.reply.failure, self.reply.clock)
+            raise _Refused(self.reply.failure, self.reply.ahead)
         return _replayed(response)
 
     def _body(self, response: Any) -> bytes:
@@ -148,7 +148,7 @@ def _one(endpoint: Endpoint, until: float, question: Question) -> Reply:
             client = _local.client = _Client(endpoint)
         reply: Reply = client.ask(question)
     except _Refused as error:
-        return Reply(failure=error.failure, clock=error.clock)
+        return Reply(failure=error.failure, ahead=error.ahead)
     except requests.RequestException as error:
         return Reply(failure=_network(endpoint, error))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, PrometheusApiClientException) as error:

@@ -6,9 +6,9 @@ other labels, `mlconsole.toml` gives queries of its own for a service, by panel 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from mlconsole.configpanels import PanelSettings
 from mlconsole.domain.services import ModelService
 from mlconsole.metrics import panels
 from mlconsole.metrics.matching import LABEL, Scope, color_of, pod_pattern, pods_of, quoted
@@ -20,8 +20,6 @@ PANELS = {"rate": "rate", "errors": "errors", "p50": "latency", "p95": "latency"
 STATS = tuple(PANELS)
 DRIFT_WINDOW = 600.0
 """Seconds of traffic that drift is judged on."""
-OWN = frozenset({"ml_predictions_total", "ml_prediction_duration_seconds_bucket"})
-"""What our own model servers export: asked about until it is known what there is."""
 
 
 def panel_query(stat: str, scope: Scope, window: str, *by: str) -> str:
@@ -72,9 +70,11 @@ def reference_query(scope: Scope) -> str:
     return scope.highest(f"ml_feature_reference_share{{{scope.selector}}}", "version", "feature", "le")
 
 
-def interval_query(scope: Scope) -> str:
-    """How many samples a minute the most often scraped pod has."""
-    return f"max(count_over_time(ml_predictions_total{{{scope.selector}}}[1m]))"
+def interval_query(scope: Scope, known: frozenset[str] = frozenset()) -> str:
+    """How many samples a minute the most often scraped pod has, of what counts its requests."""
+    spoken = [item for item in panels.definitions()["rate"].dialect if known.issuperset(item.needs)]
+    counters = [item.needs[0] for item in spoken] or ["ml_predictions_total"]
+    return " or ".join(f"max(count_over_time({name}{{{scope.selector}}}[1m]))" for name in counters)
 
 
 ANYTHING = "count(ml_predictions_total)"
@@ -92,6 +92,16 @@ def override(service: ModelService, stat: str, given: Mapping[str, str], window:
     text = given.get(override_key(stat))
     if text is None:
         return None
-    pods = quoted(pods_of(color.deployment for color in service.colors))[1:-1]
-    names = {"$namespace": service.namespace, "$service": service.name, "$pods": pods, "$window": window}
-    return re.sub(r"\$(namespace|service|pods|window)\b", lambda found: names[found[0]], text)
+    return panels.filled(text, Scope([service]), int(window.removesuffix("s")), stat)
+
+
+def of_panels(given: Mapping[str, PanelSettings]) -> dict[str, str]:
+    """The queries of a row's figures that panels of the configuration give, by the keys that `queries` has for them."""
+    found = {}
+    for stat, name in PANELS.items():
+        own = given.get(name)
+        if own is not None and own.query is not None and name == stat and not own.label:
+            found[override_key(stat)] = own.query
+        elif own is not None and stat in own.queries:
+            found[override_key(stat)] = own.queries[stat]
+    return found
