@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from mlconsole import configcheck, configfile
 from mlconsole.configfile import ConfigError, seconds
 from mlconsole.configoperations import Analysis, Deploy, Freeze, Parity, Smoke, Watch
-from mlconsole.configtypes import Path as UrlPath
 from mlconsole.configpanels import PanelSettings
+from mlconsole.configtypes import Path as UrlPath
 from mlconsole.configtypes import Pause, Seconds, Share, Table
 
 __all__ = ["ConfigError", "Loaded", "Settings", "load", "seconds"]
@@ -120,11 +120,11 @@ class ServiceSettings(Table, frozen=True):
     hidden: bool = False
     queries: dict[str, str] = {}
     """PromQL by panel and statistic: `latency.p95`, `errors`, `rate`."""
+    panels: dict[str, PanelSettings] = {}
+    """By name: one of those that there are, or a new one."""
     thresholds: Thresholds = Thresholds()
     gates: Gates = Gates()
     watch_window: Seconds = 300.0
-    panels: dict[str, PanelSettings] = {}
-    """By name: one of those that there are, or a new one."""
     """Seconds that a release must live under traffic before it is known good."""
     keep_warm: Seconds = 0.0
     """Seconds that the colour that was left is kept; 0 for no limit."""
@@ -357,6 +357,7 @@ _INNER: dict[str, type[Struct]] = {
     "analysis": Analysis,
     "watch": Watch,
     "freeze": Freeze,
+    "panels": PanelSettings,
 }
 """By the first word under an environment or a service."""
 
@@ -368,7 +369,6 @@ def _table(table: str, inner: str) -> type[Struct]:
         return _INNER.get(inner.partition(".")[0], of_one)
     if inner.startswith("defaults"):
         return _INNER.get(inner.split(".")[1] if "." in inner else "", ServiceSettings)
-    "panels": PanelSettings,
     return _TABLES.get(inner, Settings)
 
 

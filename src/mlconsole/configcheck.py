@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from mlconsole.domain.freezes import FreezeError, window
 from mlconsole import configpanels
+from mlconsole.domain.freezes import FreezeError, window
 from mlconsole.domain.policy import PLANNED, STEPS
 
 if TYPE_CHECKING:
@@ -33,20 +33,15 @@ def _mistakes(settings: Settings) -> Iterator[Mistake]:
     tables = {"defaults": settings.defaults} | {f"services.{name}": item for name, item in settings.services.items()}
     for table, service in tables.items():
         yield from _analyses(f"{table}.analysis", service.analysis)
-    known = [*STEPS, *PLANNED, *sorted({name for service in tables.values() for name in service.analysis})]
-    for name, environment in settings.environments.items():
         for key, words in (
             *configpanels.mistakes(f"{table}.panels", service.panels),
             *configpanels.old_mistakes(f"{table}.queries", service.queries),
         ):
             yield Mistake(key, words)
-        yield from _environment(f"environments.{name}", environment, known)
-
-
-def _analyses(table: str, analyses: Mapping[str, Analysis]) -> Iterator[Mistake]:
+    known = [*STEPS, *PLANNED, *sorted({name for service in tables.values() for name in service.analysis})]
     yield from _prometheus("metrics", settings.metrics.prometheus_url, settings)
-    if not analyses:
-        return
+    for name, environment in settings.environments.items():
+        yield from _environment(f"environments.{name}", environment, known)
         yield from _prometheus(f"environments.{name}", environment.prometheus_url, settings)
 
 
@@ -60,6 +55,11 @@ def _prometheus(table: str, url: str | None, settings: Settings) -> Iterator[Mis
     login = auth.username is not None or bool(auth.bearer_token_env or auth.bearer_token_file)
     if fault := kube.fault(url, tuple(auth.headers), login=login):
         yield Mistake(f"{table}.prometheus_url", f"{url!r}: {fault}")
+
+
+def _analyses(table: str, analyses: Mapping[str, Analysis]) -> Iterator[Mistake]:
+    if not analyses:
+        return
     from mlconsole.domain import conditions  # most settings have none, and a console opens without it
 
     for name, analysis in analyses.items():

@@ -146,6 +146,8 @@ class Engine:
                 self._select(service)
             case protocol.ShowRange(seconds, end, compare):
                 self._feeds.show_range(seconds, end, compare)
+            case protocol.ShowPanel(panel):
+                self._feeds.show_panel(panel)
             case protocol.Show(panes):
                 self._feeds.show(panes)
             case protocol.ChangePlace(context, namespace):
@@ -153,8 +155,6 @@ class Engine:
                 self._look_at(context or None, namespace)
             case protocol.MakePlan():
                 self._spawn(self._operations.make(intent))
-            case protocol.ShowPanel(panel):
-                self._feeds.show_panel(panel)
             case protocol.Confirm():
                 self._spawn(self._operations.confirm(intent))
             case protocol.Discard():

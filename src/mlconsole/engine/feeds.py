@@ -113,13 +113,13 @@ class Feeds:
         """The time that the panels show (`protocol.ShowRange`)."""
         self._metrics.show_range(seconds, end, compare)
 
-    def show(self, panes: tuple[str, ...]) -> None:
-        """The panes on the screen: no range query for a chart that is not."""
-        self._metrics.charting = "latency" in panes
-
     def show_panel(self, panel: str) -> None:
         """The panel on the screen; empty for the first three."""
         self._metrics.show_panel(panel)
+
+    def show(self, panes: tuple[str, ...]) -> None:
+        """The panes on the screen: no range query for a chart that is not."""
+        self._metrics.charting = "latency" in panes
 
     # ---- what they say
 
@@ -154,10 +154,6 @@ class Feeds:
         self._touched.add(key)
         self._wake()
 
-    async def _fetch(self, namespace: str, pod: str, port: str, path: str) -> bytes:
-        """A page of a pod through the API server's proxy. Raises ClusterError."""
-        scope = self._scope()
-        connection = scope.connection if scope else None
     async def _through(self, request: Request) -> proxy.Reply:
         """A GET of a Service by the connection of the place that is looked at. Raises ClusterError."""
         scope = self._scope()
@@ -166,6 +162,10 @@ class Feeds:
             raise Unreachable("Prometheus cannot be asked", "there is no connection to the cluster")
         return await through(connection, request)
 
+    async def _fetch(self, namespace: str, pod: str, port: str, path: str) -> bytes:
+        """A page of a pod through the API server's proxy. Raises ClusterError."""
+        scope = self._scope()
+        connection = scope.connection if scope else None
         if connection is None:
             raise Unreachable("pods cannot be scraped", "there is no connection to the cluster")
         reply = await proxy.pod_get(connection, namespace, pod, port, path, SCRAPE_SECONDS)

@@ -273,6 +273,12 @@ class ShowRange(Struct, frozen=True, tag=True):
     """Show the same time so many seconds earlier as well (`Series.ghost`); 0 for nothing."""
 
 
+class ShowPanel(Struct, frozen=True, tag=True):
+    """Chart one panel, by its `id`: of the others no range is fetched. Empty for the first three."""
+
+    panel: str
+
+
 class Show(Struct, frozen=True, tag=True):
     """The panes on the screen: what is not shown is not fetched. Names as in `ui`: `latency`, `drift`, ..."""
 
@@ -316,12 +322,6 @@ class Confirm(Struct, frozen=True, tag=True):
     typed: str = ""
     """What the person typed, where the plan asks for the service's name."""
     waived: tuple[str, ...] = ()
-
-
-class ShowPanel(Struct, frozen=True, tag=True):
-    """Chart one panel, by its `id`: of the others no range is fetched. Empty for the first three."""
-
-    panel: str
 
 
 class Discard(Struct, frozen=True, tag=True):
