@@ -18,8 +18,10 @@ ONCE = (
     "MLFLOW_DISABLE_TELEMETRY",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
     "MLFLOW_LOGGING_LEVEL",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
 )
-"""What `registry.reader` sets, once in each process that reads, before it imports MLflow."""
+"""What `registry.reader` sets, once in each process that reads, before it imports MLflow; and scikit-learn's own."""
 
 
 # ---- several at a time

@@ -99,7 +99,7 @@ async def test_a_server_that_is_killed_and_starts_again_counts_on(pods, feed):
     assert glance.samples <= 100.1
     assert glance.requests_per_second >= 0
     # Green never was there: its pod's problem stays told.
-    assert GREEN in scraping.state.message
+    await until(lambda: GREEN in scraping.state.message)
 
 
 @pytest.mark.parametrize(

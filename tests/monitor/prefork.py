@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from mlconsole.domain.reference import Categorical, Numeric, Reference
 from mlconsole.monitor import ModelMonitor, MonitorMiddleware, export
+from mlconsole.monitor.counting import LOCK
 
 WORKERS, ROWS = int(sys.argv[1]), int(sys.argv[2])
 THREADS = 4
@@ -42,14 +43,26 @@ def serve_in_threads():
     return threads
 
 
+FAMILIES = {
+    "counter": ("ml_predictions_total", "ml_feature_category_total", "ml_labels_total"),
+    "histogram": ("ml_feature_value_bucket", "ml_prediction_duration_seconds_bucket"),
+}
+
+
 def written():
-    """The predictions that are in this process's file."""
-    file = os.path.join(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"counter_{os.getpid()}.db")
-    try:
-        found = list(MmapedDict.read_all_values_from_file(file))
-    except (FileNotFoundError, ValueError, struct.error):  # not yet, or as it grows
-        return 0
-    return sum(value for key, value, *_ in found if json.loads(key)[1] == "ml_predictions_total")
+    """The predictions that are in this process's files: of each family, the fewest."""
+    counts = dict.fromkeys((name for names in FAMILIES.values() for name in names), 0)
+    for kind in FAMILIES:
+        file = os.path.join(os.environ["PROMETHEUS_MULTIPROC_DIR"], f"{kind}_{os.getpid()}.db")
+        try:
+            found = list(MmapedDict.read_all_values_from_file(file))
+        except (FileNotFoundError, ValueError, struct.error):  # not yet, or as it grows
+            return 0
+        for key, value, *_ in found:
+            name = json.loads(key)[1]
+            if name in counts:
+                counts[name] += value
+    return min(counts.values())
 
 
 def work(number):
@@ -60,7 +73,8 @@ def work(number):
         while written() < THREADS * ROWS:
             assert time.monotonic() < deadline
             time.sleep(0.002)
-        os._exit(0)
+        with LOCK:  # what is being written is written whole
+            os._exit(0)
 
 
 async def over_asgi():

@@ -130,14 +130,18 @@ def test_a_path_that_leads_nowhere_is_refused_and_nothing_is_made(tmp_path, monk
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_store_of_files_is_still_read(tmp_path, monkeypatch, scheme):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     uri = f"{scheme}{tmp_path}/mlruns"
-    client = reader._mlflow().MlflowClient(uri, uri)
+    client = reader._client(uri)
     client.create_registered_model(MODEL)
     client.create_model_version(MODEL, "/nowhere", run_id=client.create_run("0").info.run_id)
     client.set_registered_model_alias(MODEL, "live", "1")
     version = read(uri, {MODEL: ()}).models[MODEL].find("1")
     assert (version.aliases, version.run.experiment) == (("live",), "Default")
     assert read(uri, {"nope": ()}).problems == {"nope": "the registry has no model nope"}
+    assert os.listdir() == [], "MLflow makes a database where it is asked without an address"
 
 
 def test_a_database_of_something_else(tmp_path):

@@ -108,7 +108,11 @@ def client_of(uri: str) -> Any:
 
 @functools.lru_cache(maxsize=2)
 def _client(uri: str) -> Any:
-    return _mlflow().MlflowClient(tracking_uri=uri, registry_uri=uri)
+    mlflow = _mlflow()
+    if "://" not in uri or uri.startswith("file:"):
+        # A store of files asks the tracking URI that is set for the runs, and without one makes ./mlflow.db.
+        mlflow.set_tracking_uri(uri)
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 @functools.lru_cache(maxsize=1)
