@@ -128,12 +128,13 @@ def test_a_path_that_leads_nowhere_is_refused_and_nothing_is_made(tmp_path, monk
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_a_store_of_files_is_still_read(tmp_path, monkeypatch, scheme):
+def test_a_store_of_files_is_still_read(tmp_path, monkeypatch, scheme, request):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     uri = f"{scheme}{tmp_path}/mlruns"
+    request.addfinalizer(lambda: reader._mlflow().set_tracking_uri(None))
     client = reader._client(uri)
     client.create_registered_model(MODEL)
     client.create_model_version(MODEL, "/nowhere", run_id=client.create_run("0").info.run_id)
