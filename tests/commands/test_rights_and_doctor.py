@@ -93,3 +93,28 @@ async def test_doctor_names_a_service_of_the_configuration_that_is_not_there(run
     found = {item["what"]: item["state"] for item in (await run("doctor", "--output", "json")).json["checks"]}
     assert found["[services.frod]"] == "WARN"
     assert "[services.fraud]" not in found
+
+
+async def test_rbac_reaches_a_prometheus_in_another_namespace_and_nothing_else_there(run, home, tmp_path):
+    file = tmp_path / "mlconsole.toml"
+    file.write_text('[metrics]\nprometheus_url = "kube://monitoring/https:prom:web/prometheus"\n')
+    ended = await run("rbac", "-n", "ml", "--config", str(file))
+    role, binding, there, bound = yaml.safe_load_all(ended.out)
+    assert (role["metadata"]["namespace"], there["metadata"]["namespace"]) == ("ml", "monitoring")
+    assert there["rules"] == [
+        {"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get"], "resourceNames": ["https:prom:web"]}
+    ]
+    assert (bound["subjects"], bound["metadata"]["namespace"]) == (binding["subjects"], "monitoring")
+    # The role itself reaches it, or everything.
+    assert len(list(yaml.safe_load_all((await run("rbac", "-n", "monitoring", "--config", str(file))).out))) == 2
+    assert len(list(yaml.safe_load_all((await run("rbac", "-A", "--config", str(file))).out))) == 2
+
+
+async def test_doctor_asks_a_prometheus_in_the_cluster_there(run, guarded, fraud, tmp_path):
+    guarded("operator")
+    file = tmp_path / "mlconsole.toml"
+    file.write_text('[metrics]\nprometheus_url = "kube://ml/no-such:9090"\n')
+    ended = await run("doctor", "--output", "json", "--config", str(file))
+    found = [item for item in ended.json["checks"] if item["what"] == "Prometheus"]
+    assert [item["state"] for item in found] == ["FAIL"]
+    assert "no Service ml/no-such:9090" in found[0]["words"]

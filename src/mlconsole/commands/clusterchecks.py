@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -11,12 +12,18 @@ from msgspec import Struct
 from mlconsole.cluster import access
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, NotFound
+from mlconsole.commands import localchecks
 from mlconsole.commands.findings import Finding, State, within
 from mlconsole.commands.rights import Need, needs
 from mlconsole.config import Settings
 from mlconsole.domain.services import Shape
 from mlconsole.domain.text import visible
+from mlconsole.engine.offload import Offload
 from mlconsole.engine.session import Session
+from mlconsole.engine.through import through
+from mlconsole.metrics import kube
+from mlconsole.metrics.asking import Asker
+from mlconsole.metrics.prometheus import Endpoint, Question
 
 SECONDS = 15.0
 """For each of the checks that talk to the API server."""
@@ -42,6 +49,7 @@ async def check(settings: Settings) -> list[Finding]:
         parts = await asyncio.gather(
             within(SECONDS, "rights", _rights(session.connection, settings), True),
             within(SECONDS, "model services", _services(session, settings), True),
+            within(SECONDS, "Prometheus", _prometheus(session.connection, settings), False),
         )
         return found + [finding for part in parts for finding in part]
     finally:
@@ -118,6 +126,21 @@ def _missing(need: Need, missing: list[str], namespace: str, settings: Settings)
     state = State.FAIL if need.needed else State.WARN
     place = f" -n {namespace}" if namespace else " -A"
     return Finding(f"right {need.label}", state, words, f"`mlconsole rbac{place}` prints the rule", need.needed)
+
+
+async def _prometheus(connection: Connection, settings: Settings) -> list[Finding]:
+    """Whether a Prometheus behind the API server answers; of another it is told beside the cluster."""
+    url = settings.prometheus_url(connection.identity.context, connection.namespace)
+    if not url.startswith(kube.SCHEME):
+        return []
+    offload = Offload()
+    try:
+        asker = Asker(offload, partial(through, connection))
+        place = Endpoint(url, settings.metrics.auth, localchecks.SECONDS)
+        replies = await asker.ask(place, [Question("count(up)")], 2 * localchecks.SECONDS)
+    finally:
+        await offload.close()
+    return localchecks.prometheus_said(url, replies[0])
 
 
 async def _services(session: Session, settings: Settings) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance
 from mlconsole.engine.offload import Offload
+from mlconsole.engine.through import through
 from mlconsole.metrics.feed import MetricsFeed
 
 PATIENCE = 20.0
@@ -50,7 +52,7 @@ async def ask(connection: Connection, settings: Settings, services: Sequence[Mod
             raise Unreachable(f"pod {pod} gave no metrics", f"{path} answered {reply.status}")
         return reply.body
 
-    feed = MetricsFeed(settings, offload, fetch, lambda _: changed.set())
+    feed = MetricsFeed(settings, offload, fetch, lambda _: changed.set(), partial(through, connection))
     feed.place(url)
     feed.start()
     try:

@@ -22,7 +22,7 @@ from mlconsole.domain.sources import Condition
 from mlconsole.engine.offload import Offload, WorkerError
 from mlconsole.images import engine
 from mlconsole.logplace import place
-from mlconsole.metrics import prometheus
+from mlconsole.metrics import kube, prometheus
 
 SECONDS = 6.0
 MODELS = "/api/2.0/mlflow/registered-models/search"
@@ -31,8 +31,10 @@ MOST = 2**20
 
 
 async def metrics(settings: Settings, offload: Offload) -> list[Finding]:
-    """Whether the Prometheus of the place that is looked at answers a query."""
+    """Whether the Prometheus of the place that is looked at answers a query; one in the cluster is asked there."""
     url = settings.prometheus_url(*_place(settings))
+    if url.startswith(kube.SCHEME):
+        return []
     if not url:
         words = "figures are scraped from the pods" if settings.metrics.scrape else "no figures"
         hint = "PROMETHEUS_URL, or metrics.prometheus_url"
@@ -43,6 +45,11 @@ async def metrics(settings: Settings, offload: Offload) -> list[Finding]:
         reply = (await offload.run(prometheus.ask, place, question, timeout=2 * SECONDS))[0]
     except (WorkerError, TimeoutError, OSError) as error:
         return [Finding("Prometheus", State.FAIL, redact(str(error)))]
+    return prometheus_said(url, reply)
+
+
+def prometheus_said(url: str, reply: prometheus.Reply) -> list[Finding]:
+    """What `count(up)` was answered."""
     if reply.failure:
         return [Finding("Prometheus", State.FAIL, redact(reply.failure.why), reply.failure.hint)]
     targets = f"{reply.rows[0].values[0]:.0f} targets" if reply.rows else "no targets"

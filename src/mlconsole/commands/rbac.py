@@ -13,6 +13,7 @@ from mlconsole.commands.rights import Need, needs
 from mlconsole.commands.running import settings
 from mlconsole.config import Settings
 from mlconsole.domain.text import visible
+from mlconsole.metrics import kube
 
 API = "rbac.authorization.k8s.io"
 
@@ -40,8 +41,26 @@ def run(args: argparse.Namespace) -> int:
     """Run it."""
     config = settings(args).settings
     namespace = "" if config.cluster.all_namespaces else _namespace(config)
-    sys.stdout.write(manifest(namespace, args.readonly, _subject(args, namespace)))
+    subject = _subject(args, namespace)
+    sys.stdout.write(manifest(namespace, args.readonly, subject))
+    for place in _elsewhere(config, namespace):
+        sys.stdout.write(_proxied(place, args.readonly, subject))
     return Exit.DONE
+
+
+def _elsewhere(config: Settings, namespace: str) -> list[kube.Place]:
+    """The Services that Prometheus is asked at through the API server, where the role itself does not reach."""
+    urls = [config.metrics.prometheus_url, *(item.prometheus_url for item in config.environments.values())]
+    places = dict.fromkeys(place for url in urls if url and (place := kube.place(url)))
+    return [place for place in places if namespace not in ("", place.namespace)]
+
+
+def _proxied(place: kube.Place, readonly: bool, subject: dict[str, str]) -> str:
+    """A Role and its RoleBinding for one Service in another namespace."""
+    need = Need("", "services/proxy", ("get",), "Prometheus, through the API server")
+    names = f"  resourceNames: [{_text(place.resource)}]"
+    head = f"# What mlconsole needs in namespace {place.namespace}, to ask the Prometheus there."
+    return "---\n" + _documents(head, place.namespace, readonly, [*_rule(need, place.namespace), names], subject)
 
 
 def _namespace(config: Settings) -> str:
@@ -72,14 +91,20 @@ def _name(readonly: bool) -> str:
 
 def manifest(namespace: str, readonly: bool, subject: dict[str, str]) -> str:
     """Two YAML documents; empty `namespace` for the whole cluster."""
+    where = f"in namespace {visible(namespace)}" if namespace else "in every namespace"
+    comment = f"# What mlconsole needs {where}{' to look' if readonly else ''}."
+    rules = [line for need in needs(readonly) for line in _rule(need, namespace)]
+    return _documents(comment, namespace, readonly, rules, subject)
+
+
+def _documents(comment: str, namespace: str, readonly: bool, rules: list[str], subject: dict[str, str]) -> str:
     kind = "Role" if namespace else "ClusterRole"
     meta = [f"  name: {_name(readonly)}", *([f"  namespace: {_text(namespace)}"] if namespace else [])]
-    where = f"in namespace {visible(namespace)}" if namespace else "in every namespace"
     head = f"apiVersion: {API}/v1"
     lines = [
-        f"# What mlconsole needs {where}{' to look' if readonly else ''}.",
+        comment,
         *(head, f"kind: {kind}", "metadata:", *meta, "rules:"),
-        *(line for need in needs(readonly) for line in _rule(need, namespace)),
+        *rules,
         *("---", head, f"kind: {kind}Binding", "metadata:", *meta, "roleRef:"),
         *(f"  apiGroup: {API}", f"  kind: {kind}", f"  name: {_name(readonly)}", "subjects:"),
         *(f"{'  ' if index else '- '}{key}: {_text(value)}" for index, (key, value) in enumerate(subject.items())),

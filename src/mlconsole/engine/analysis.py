@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from mlconsole.cluster import analysistemplates
+from mlconsole.cluster import analysistemplates, proxy
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.config import Settings
@@ -26,8 +26,9 @@ from mlconsole.domain.plans import Gate, Verdict
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.text import visible
 from mlconsole.engine.figures import FromPods, FromPrometheus, Source, Window
+from mlconsole.engine.through import through
 from mlconsole.metrics import queries
-from mlconsole.metrics.observer import Worker
+from mlconsole.metrics.asking import Request, Worker
 from mlconsole.metrics.prometheus import Endpoint, Question, Reply
 from mlconsole.metrics.since import NO_DATA, Figures, same_version
 
@@ -175,10 +176,13 @@ class Analyst:
         own = self._settings.service(window.service.namespace, window.service.name)
         endpoint = self._endpoint(window.service.namespace)
         if endpoint is not None:
-            return FromPrometheus(endpoint, self._offload, own, self._clock)
+            return FromPrometheus(endpoint, self._offload, own, self._clock, self._through)
         if self._settings.metrics.scrape:
             return FromPods(self._connection, own, self._clock)
         return "no Prometheus, and scraping is off: set metrics.prometheus_url, or metrics.scrape = true"
+
+    async def _through(self, request: Request) -> proxy.Reply:
+        return await through(self._connection, request)
 
     def _endpoint(self, namespace: str) -> Endpoint | None:
         url = self._url
@@ -217,7 +221,7 @@ class Analyst:
         if not texts or endpoint is None:
             return [None] * len(texts)
         own = self._settings.service(window.service.namespace, window.service.name)
-        asker = FromPrometheus(endpoint, self._offload, own, self._clock)
+        asker = FromPrometheus(endpoint, self._offload, own, self._clock, self._through)
         return await asker.ask([Question(text) for text in texts])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mlconsole.cluster import proxy
-from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.drift import DriftTable
@@ -15,30 +14,14 @@ from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.engine import protocol
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.scope import Scope
+from mlconsole.engine.through import through
 from mlconsole.images.engine import DockerFeed
 from mlconsole.metrics import kube
-from mlconsole.metrics.answers import MAX_ANSWER
 from mlconsole.metrics.asking import Request
 from mlconsole.metrics.feed import MetricsFeed
 from mlconsole.registry.feed import RegistryFeed
 
 SCRAPE_SECONDS = 4.0
-
-
-async def through(connection: Connection, request: Request) -> proxy.Reply:
-    """A GET of a Service through the API server, read as far as an answer of Prometheus is. Raises ClusterError."""
-    place = request.place
-    return await proxy.service_query(
-        connection,
-        place.namespace,
-        place.service,
-        place.port,
-        request.path,
-        request.parameters,
-        request.headers,
-        MAX_ANSWER + 1,
-        request.seconds,
-    )
 
 
 class Feeds:

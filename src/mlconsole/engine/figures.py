@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -19,9 +20,11 @@ from mlconsole.domain.services import Color, ModelService, PodState
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.offload import WorkerError
 from mlconsole.metrics import since
+from mlconsole.metrics.asking import Asker, Proxy, Worker
 from mlconsole.metrics.exposition import Malformed, Parser
-from mlconsole.metrics.observer import Worker
-from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply, ask
+from mlconsole.metrics.observer import SKEW
+from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply
+from mlconsole.metrics.queries import of_panels
 from mlconsole.metrics.since import Counting, Figures
 from mlconsole.metrics.targets import port_of
 
@@ -67,15 +70,22 @@ def _split(figures: Collection[str]) -> tuple[list[str], list[str]]:
 
 
 class FromPrometheus:
-    """Asks Prometheus, in the worker."""
+    """Asks Prometheus: in the worker, or through the API server."""
 
     def __init__(
-        self, endpoint: Endpoint, worker: Worker, settings: ServiceSettings, clock: Callable[[], float] = time.time
+        self,
+        endpoint: Endpoint,
+        worker: Worker,
+        settings: ServiceSettings,
+        clock: Callable[[], float] = time.time,
+        proxy: Proxy | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._worker = worker
-        self._own = settings.queries
+        self._asker = Asker(worker, proxy)
+        self._own = {**settings.queries, **of_panels(settings.panels)}
         self._clock = clock
+        self._ahead = 0.0
+        """By how many seconds Prometheus' clock is ahead of ours, where that matters: windows are by its clock."""
         self.warm_up = 0.0
 
     async def begin(self, window: Window) -> None:
@@ -84,7 +94,7 @@ class FromPrometheus:
     async def look(self, window: Window, figures: Collection[str]) -> tuple[Figures, Figures]:
         """One round of questions."""
         mine, its = _split(figures)
-        now = self._clock()
+        now = self._clock() + self._ahead
         seconds = min(since.LONGEST, int(now - window.since))
         if seconds < 1:
             return (Figures(why="ready only since this moment", early=True),) * 2
@@ -111,7 +121,10 @@ class FromPrometheus:
     async def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """The replies; what kept the worker from answering is the failure of each."""
         try:
-            return await self._worker.run(ask, self._endpoint, list(questions), timeout=ASK_SECONDS)
+            replies = await self._asker.ask(self._endpoint, questions, ASK_SECONDS)
+            known = [reply.ahead for reply in replies if reply.ahead is not None and abs(reply.ahead) >= SKEW]
+            self._ahead = statistics.median(known) if known else 0.0
+            return replies
         except TimeoutError:
             failure = Failure("down", f"Prometheus gave no answer within {ASK_SECONDS:g} s")
         except (WorkerError, OSError, RuntimeError) as error:
