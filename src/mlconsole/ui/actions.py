@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from mlconsole.engine import protocol
-from mlconsole.ui.operating import Operating
+from mlconsole.ui.charting import Charting
 from mlconsole.ui.panes.latency import LatencyPane
 from mlconsole.ui.widgets.table import Table
 
 
-class Actions(Operating):
+class Actions(Charting):
     """The other actions of the console: to look, to move, to go elsewhere."""
 
     def __init__(self, driver_class: Any = None) -> None:
@@ -52,16 +52,6 @@ class Actions(Operating):
 
             self.push_screen(choices.chain(self.known))
 
-    def action_panel(self) -> None:
-        """Chart the next thing."""
-        self._main.query_one(LatencyPane).next_panel()
-        self._main.renew({"latency"})
-
-    def action_range(self) -> None:
-        """Chart the next range."""
-        self.send(protocol.ShowRange(self._main.query_one(LatencyPane).next_range()))
-        self._main.renew({"latency"})
-
     def on_table_highlighted(self, event: Table.Highlighted) -> None:
         """The fleet's cursor decides what is looked at."""
         if event.table.parent is not None and event.table.parent.id == "fleet":
@@ -99,8 +89,9 @@ class Actions(Operating):
         self._main.ask_filter()
 
     def action_escape(self) -> None:
-        """End the filter; else end the zoom."""
-        self._main.escape()
+        """Take the crosshair away; else end the filter, else the zoom."""
+        if not self._charts.escape():
+            self._main.escape()
 
     def action_service(self, by: int) -> None:
         """The next service of the fleet, from any pane."""

@@ -21,7 +21,7 @@ from mlconsole.engine import protocol
 from mlconsole.engine.spawn import EngineProcess
 from mlconsole.ui import themes
 from mlconsole.ui.actions import Actions
-from mlconsole.ui.keys import KEYS, MORE
+from mlconsole.ui.keys import CHART, KEYS, MORE
 from mlconsole.ui.link import Link
 from mlconsole.ui.panes.latency import LatencyPane
 from mlconsole.ui.render import underway
@@ -178,9 +178,8 @@ class Console(Actions):
             self.send(self._place)
         if self._shown:
             self.send(protocol.Show(self._shown))
-        latency = self._main.query_one(LatencyPane)
-        if latency.seconds:
-            self.send(protocol.ShowRange(latency.seconds))
+        for intent in self._main.query_one(LatencyPane).requests:
+            self.send(intent)
         if self.known.selected:
             self.send(protocol.Select(self.known.selected))
 
@@ -342,7 +341,7 @@ class Console(Actions):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: every key's action by name, the panes, and the themes."""
-        for key in (*KEYS, *MORE):
+        for key in (*KEYS, *CHART, *MORE):
             if not key.action or key.action in ("command_palette",):
                 continue
             yield SystemCommand(f"{key.label} ({key.written})", key.help, partial(self.run_action, key.action))

@@ -43,8 +43,12 @@ KEYS = (
     Key("e", "events", "events", "Kubernetes Events about the selected service", "look", hint=3),
     Key("a", "audit", "audit", "who switched what, when and why", "look", hint=4),
     Key("i", "chain", "chain", "the serving chain link by link, and where each is known from", "look", hint=6),
-    Key("m", "panel", "metric", "next chart: latency, errors, request rate", "look", hint=7),
-    Key("t", "range", "time", "next time range of the chart: 5 min, 15 min, 1 h, 6 h", "look", hint=7),
+    Key("m", "panel", "metric", "next chart: latency, errors, request rate and what else there is", "look", hint=7),
+    Key("M", "panel(-1)", "previous metric", "the chart before", "look"),
+    Key("t", "range", "time", "next time range of the chart: 5 min, 15 min, 1 h, 6 h, 1 d, 7 d", "look", hint=7),
+    Key("v", "chart('values')", "values", "the chart's crosshair with the values under it, or away with it", "look"),
+    Key("y", "chart('compare')", "compare", "beneath the chart: yesterday, last week, the version before", "look"),
+    Key("f", "export", "file", "write the chart to a file: the picture as SVG, the values as CSV", "look"),
     Key("slash", "filter", "filter", "show only rows that hold these words; esc ends it", "move", "/", hint=3),
     Key("z", "zoom", "zoom", "the focused pane alone, or all of them again", "move", hint=5),
     Key("1,2,3,4,5,6", "", "pane", "go to a pane", "move", "1-6"),
@@ -62,6 +66,33 @@ KEYS = (
     Key("question_mark,f1", "help", "help", "this page", "console", "?", hint=1),
     Key("q,ctrl+c,ctrl+q", "leave", "quit", "end the console; the services go on without it", "console", "q", hint=1),
 )
+
+CHART = (
+    Key("left", "chart('back')", "back", "back in time, or the crosshair to the left", "chart", "←"),
+    Key("right", "chart('forward')", "forward", "forward in time, or the crosshair to the right", "chart", "→"),
+    Key("shift+left", "chart('far_back')", "far back", "the same, farther", "chart", "shift ←"),
+    Key("shift+right", "chart('far_forward')", "far forward", "the same, farther", "chart", "shift →"),
+    Key(
+        "up", "chart('earlier_mark')", "earlier mark", "the crosshair to the mark before, with its words", "chart", "↑"
+    ),
+    Key("down", "chart('later_mark')", "later mark", "the crosshair to the mark after", "chart", "↓"),
+    Key("left_square_bracket", "chart('shorter')", "shorter", "a shorter range", "chart", "["),
+    Key("right_square_bracket", "chart('longer')", "longer", "a longer range", "chart", "]"),
+    Key(
+        "plus",
+        "chart('in')",
+        "closer",
+        "closer, about the crosshair; the wheel does it about the pointer",
+        "chart",
+        "+",
+    ),
+    Key("minus", "chart('out')", "farther", "farther, about the crosshair", "chart", "-"),
+    Key("space", "chart('pause')", "pause", "hold the chart where it is, or let it go on", "chart"),
+    Key("end,0", "chart('live')", "now", "the present again", "chart", "end or 0"),
+    Key("g", "chart('scale')", "logarithmic", "a logarithmic axis, or a linear one", "chart"),
+    Key("b", "chart('glyphs')", "blocks", "half blocks instead of braille, or braille again", "chart"),
+)
+"""The keys of the chart while it has the focus; some mean something else elsewhere."""
 
 MORE = (
     Key("s", "scale", "scale", "scale a colour: how many pods it has", "more", "x s"),
@@ -84,6 +115,7 @@ GROUPS = {
     "traffic": "Move traffic",
     "more": "More operations",
     "look": "Look closer",
+    "chart": "The chart, while it has the focus",
     "move": "Move around",
     "place": "Where it looks",
     "console": "The console",

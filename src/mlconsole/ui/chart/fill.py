@@ -184,11 +184,11 @@ def heat_steps(rates: Floats, top: float) -> Ints:
     return np.where(np.isnan(rates), -1, steps).astype(np.int64)
 
 
-def heat_rows(steps: Ints, rows: int) -> tuple[Ints, Ints]:
-    """The steps of `rows` rows, row 0 the uppermost, and the bucket of each: the highest of those that share one."""
+def heat_rows(steps: Ints, rows: int) -> Ints:
+    """The steps of `rows` rows, row 0 the uppermost; of buckets that share a row the highest."""
     import numpy as np
 
     buckets = len(steps)
     first = np.arange(rows) * buckets // rows
-    cells = np.maximum.reduceat(steps, first, axis=0) if rows < buckets else steps[first]
-    return cells[::-1], first[::-1]
+    cells: Ints = np.maximum.reduceat(steps, first, axis=0) if rows < buckets else steps[first]
+    return cells[::-1]

@@ -159,6 +159,12 @@ class Stacked:
         plain = signs is TYPED
         plot.fill(*fill.stack_cells(self._stack, scale.high, plot.rows, fills, slots, signs.whisker, plain=plain))
 
+    def tops(self) -> list[list[float]]:
+        """Where each layer ends in each column; NaN in a gap."""
+        assert self._stack is not None
+        found: list[list[float]] = self._stack.tops.tolist()
+        return found
+
     def ends(self) -> list[tuple[Styled, float]]:
         """The middle of each layer at the right edge."""
         assert self._stack is not None
@@ -229,11 +235,17 @@ class Heat:
         import numpy as np
 
         assert self._heat is not None
-        steps, _ = fill.heat_rows(fill.heat_steps(self._heat.rates, self._top), plot.rows)
+        steps = fill.heat_rows(fill.heat_steps(self._heat.rates, self._top), plot.rows)
         chars = self._signs.heat
         codes = np.array([0, ord(chars[0]), *(ord(chars[1 + step // 2]) for step in range(fill.STEPS))], np.uint32)
         slots = [slot_index("grid")] * 2 + [slot_index(f"heat{step + 1}") for step in range(fill.STEPS)]
         plot.fill(codes[steps + 1], np.array(slots, np.uint8)[steps + 1])
+
+    def steps(self) -> list[list[int]]:
+        """The step of each bucket, the lowest first, in each column; -1 in a gap."""
+        assert self._heat is not None
+        found: list[list[int]] = fill.heat_steps(self._heat.rates, self._top).tolist()
+        return found
 
     def ends(self) -> list[tuple[Styled, float]]:
         """A bucket has its name at the left."""

@@ -70,7 +70,7 @@ class Styled(Struct, frozen=True):
     @property
     def quiet(self) -> bool:
         """Whether it gives way where there is little room."""
-        return self.slot.endswith("-dim") or bool(self.series.ghost)
+        return self.slot.endswith("-dim") or (bool(self.series.ghost) and self.series.stat not in _LEADING)
 
 
 def slot_index(slot: str) -> int:

@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from mlconsole.domain.plans import Verdict
 from mlconsole.domain.services import Color, ModelService
-from mlconsole.ui.keys import GROUPS, KEYS, MORE
+from mlconsole.ui.keys import CHART, GROUPS, KEYS, MORE
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import audit as render_audit
 from mlconsole.ui.render import registry as render_registry
@@ -40,7 +40,7 @@ def help_page() -> Page:
         found: list[Line] = []
         for group, title in GROUPS.items():
             found += [line(Span(title, Slot.STRONG))]
-            for key in (*KEYS, *MORE):
+            for key in (*KEYS, *CHART, *MORE):
                 if key.group == group:
                     first, *more = wrapped(key.help, max(10, width - 14))
                     found.append(line(Span(f"  {key.written:<11} ", Slot.MARK), *first))
