@@ -188,34 +188,46 @@ numbers = st.floats()
 some_series = st.builds(
     Series,
     color=words,
-    stat=words,
+    stat=st.one_of(words, st.sampled_from(["p95", "0.1", "0.5", "+Inf", "-Inf", "nan"])),
+    label=st.one_of(st.just(""), words),
+    ghost=st.sampled_from(["", "", "yesterday"]),
     times=st.lists(st.one_of(numbers, st.floats(END - HOUR, END)), max_size=8).map(tuple),
     values=st.lists(numbers, max_size=8).map(tuple),
 )
 contents = st.builds(
     Content,
-    series=st.lists(st.builds(Styled, some_series, st.sampled_from([*SLOTS, "?"]), st.booleans()), max_size=4).map(
-        tuple
-    ),
+    series=st.lists(
+        st.builds(Styled, some_series, st.sampled_from([*SLOTS, "?"]), st.booleans(), st.just(""), st.integers(-1, 9)),
+        max_size=4,
+    ).map(tuple),
     marks=st.lists(
-        st.builds(Mark, st.one_of(numbers, st.floats(END - HOUR, END)), st.sampled_from(["switch", "rollback"]), words),
+        st.builds(
+            Mark,
+            st.one_of(numbers, st.floats(END - HOUR, END)),
+            st.sampled_from(["switch", "rollback", "alert", "?"]),
+            words,
+        ),
         max_size=4,
     ).map(tuple),
     start=st.one_of(st.just(END - HOUR), numbers),
     end=st.one_of(st.just(END), numbers),
-    unit=st.sampled_from(["s", "ratio", "1/s", "", "requests of a long name"]),
+    unit=st.sampled_from(["s", "ratio", "1/s", "", "B", "cores", "requests of a long name"]),
     problem=words,
+    form=st.sampled_from(["lines", "stacked", "heat", "?"]),
+    scale=st.sampled_from(["linear", "log"]),
+    thresholds=st.lists(st.tuples(numbers, words), max_size=2).map(tuple),
+    cursor=st.one_of(st.none(), numbers, st.floats(END - HOUR, END)),
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(contents, st.integers(0, 210), st.integers(0, 64), st.booleans())
-def test_whatever_it_is_given_it_fills_its_size(content, width, height, ascii_only):
-    lines = compose(content, width, height, glyphs="ascii" if ascii_only else "braille")
+@settings(max_examples=600, deadline=None)
+@given(contents, st.integers(0, 210), st.integers(0, 64), st.sampled_from(["braille", "block", "ascii"]))
+def test_whatever_it_is_given_it_fills_its_size(content, width, height, glyphs):
+    lines = compose(content, width, height, glyphs=glyphs)
     assert len(lines) == (height if width else 0)
     for line in lines:
         assert len(line.text) == len(line.slots) == width
-        assert not ascii_only or line.text.isascii()
+        assert glyphs != "ascii" or line.text.isascii()
         assert max(line.slots) < len(SLOTS)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlconsole.ui.chart.scale import clock_ticks, nice_step, value_range, window
+from mlconsole.ui.chart.scale import clock_ticks, log_range, nice_step, value_range, window
 from mlconsole.ui.chart.units import figure, tick_labels
 
 HOUR = 3600.0
@@ -137,3 +137,57 @@ def test_clock_columns_keep_their_distance():
 def test_a_time_that_no_calendar_knows_is_a_number():
     view = window(9e12, 9.1e12, 40)
     assert all("e+" in label for _, label in clock_ticks(view, 12))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks", "labels"),
+    [
+        (0.002, 0.9, 5, ["1 ms", "10 ms", "100 ms", "1 s"]),
+        (0.04, 0.3, 5, ["20 ms", "50 ms", "100 ms", "200 ms", "500 ms"]),
+        (0.3, 0.3, 5, ["200 ms", "500 ms", "1 s", "2 s"]),
+        (1e-9, 1e3, 4, ["0.001 us", "1 us", "1 ms", "1 s", "1000 s"]),
+    ],
+)
+def test_ticks_of_a_logarithmic_range(low, high, ticks, labels):
+    assert [label for _, label in tick_labels(log_range(low, high, ticks), "s")] == labels
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 1.0), (2.0, 1.0), (1.0, math.inf), (math.inf, 0.0)])
+def test_there_is_no_logarithm_of_nothing(low, high):
+    assert log_range(low, high, 5) is None
+
+
+@settings(deadline=None)
+@given(st.floats(1e-300, 1e300), st.floats(1e-300, 1e300), st.integers(1, 12))
+def test_every_logarithmic_range_holds_its_highest_value(one, other, ticks):
+    scale = log_range(min(one, other), max(one, other), ticks)
+    high = max(one, other)
+    assert 0 < scale.low < scale.high
+    assert scale.high >= high * (1 - 1e-9)
+    assert scale.low <= min(one, other) * (1 + 1e-9) or scale.low >= high * 1e-13
+    assert 1 <= len(scale.ticks) <= 3 * ticks + 4
+    assert scale.share(high) <= 1
+    assert scale.share(0.0) == scale.share(-5.0) == 0
+    assert scale.share(scale.low) <= scale.share(high)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (512.0, "B", "512 B"),
+        (1536.0, "B", "1.5 KiB"),
+        (3.5 * 2**30, "B", "3.5 GiB"),
+        (2.0**62, "B", "4096 PiB"),
+        (2e6, "B/s", "1.91 MiB/s"),
+        (0.25, "cores", "0.25 cores"),
+        (12.0, "cores", "12 cores"),
+        (0.00004, "", "4e-05"),
+    ],
+)
+def test_sizes_and_cores_in_words(value, unit, words):
+    assert figure(value, unit) == words
+
+
+def test_ticks_of_sizes_are_round_sizes():
+    labels = [label for _, label in tick_labels(value_range(0, 700 * 2**20, 4, "B"), "B")]
+    assert labels == ["0 MiB", "200 MiB", "400 MiB", "600 MiB"]

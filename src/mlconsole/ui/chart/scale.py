@@ -118,7 +118,11 @@ def log_range(low: float, high: float, ticks: int) -> Range | None:
     if top / bottom < _LEAST_RATIO:
         top = _round_up(bottom * _LEAST_RATIO)
     decades = math.log10(top / bottom)
-    return Range(bottom, top, 0.0 if 3 * decades <= max(4, ticks) else math.ceil(decades / max(1, ticks)), log=True)
+    if 3 * decades <= max(4, ticks):
+        return Range(bottom, top, 0.0, log=True)
+    # From a whole power of ten: one of the ticks stands at the lower edge.
+    bottom = float(f"1e{math.floor(math.log10(bottom) + 1e-9)}")
+    return Range(bottom, top, float(math.ceil(decades / max(1, ticks))), log=True)
 
 
 def _round_down(value: float) -> float:
