@@ -31,6 +31,9 @@ TABLES = {
     "[services.NAME.analysis.ANALYSIS]": config.Analysis,
     "[services.NAME.watch]": config.Watch,
     "[environments.NAME.freeze.FREEZE]": config.Freeze,
+    "[alerts.ALERT]": config.Alert,
+    "[notify]": config.Notify,
+    "[notify.webhook]": config.Webhook,
 }
 
 
@@ -64,11 +67,11 @@ def settings_of(struct):
     found = {}
     for field in msgspec.structs.fields(struct):
         default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-        tables = field.name in ("environments", "services", "analysis", "freeze")
-        own_section = isinstance(default, msgspec.Struct) or tables
+        tables = field.name in ("environments", "services", "analysis", "freeze", "alerts")
+        own_section = isinstance(default, msgspec.Struct) or (tables and isinstance(default, dict))
         own_section = own_section or not field.encode_name.isidentifier()  # no key of the file
         if not own_section:
-            found[field.name] = list(default) if isinstance(default, tuple) else default
+            found[field.encode_name] = list(default) if isinstance(default, tuple) else default
     return found
 
 

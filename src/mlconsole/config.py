@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from mlconsole import configcheck, configfile
+from mlconsole.configalerts import Alert, Notify, Webhook
 from mlconsole.configfile import ConfigError, seconds
 from mlconsole.configoperations import Analysis, Deploy, Freeze, Parity, Smoke, Watch
 from mlconsole.configpanels import PanelSettings
@@ -72,6 +73,8 @@ class Metrics(Table, frozen=True):
 
     `kube://NAMESPACE/SERVICE:PORT` is asked through the API server, of whatever cluster is looked at.
     """
+    alertmanager_url: str | None = None
+    """Alertmanager's alerts and silences, with the same login; of the same context."""
     refresh: Pause = 5.0
     scrape: bool = True
     """Scrape the pods through the API server where there is no Prometheus."""
@@ -135,6 +138,8 @@ class ServiceSettings(Table, frozen=True):
     analysis: dict[str, Analysis] = {}
     """By name."""
     watch: Watch = Watch()
+    alerts: dict[str, Alert] = {}
+    """By name."""
 
 
 class Environment(Table, frozen=True):
@@ -185,6 +190,9 @@ class Settings(Table, frozen=True):
     defaults: ServiceSettings = ServiceSettings()
     services: dict[str, ServiceSettings] = {}
     """By `name` or `namespace/name`; each holds the defaults where it says nothing itself."""
+    alerts: dict[str, Alert] = {}
+    """By name; one of the same name under a service is used there instead."""
+    notify: Notify = Notify()
     read_only: bool = False
     origins: dict[str, str] = msgspec.field(default_factory=dict, name="(where its keys stand)")
     """`Loaded.origins` of what a rule may be refused for; never a key of the file."""
@@ -344,6 +352,9 @@ _TABLES: dict[str, type[Struct]] = {
     "metrics.auth": Auth,
     "docker": Docker,
     "ui": Ui,
+    "alerts": Alert,
+    "notify": Notify,
+    "notify.webhook": Webhook,
 }
 
 
@@ -357,6 +368,7 @@ _INNER: dict[str, type[Struct]] = {
     "analysis": Analysis,
     "watch": Watch,
     "freeze": Freeze,
+    "alerts": Alert,
     "panels": PanelSettings,
 }
 """By the first word under an environment or a service."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mlconsole.domain.policy import PLANNED, STEPS
 
 if TYPE_CHECKING:
     from mlconsole.config import Environment, Settings
+    from mlconsole.configalerts import Alert, Notify
     from mlconsole.configoperations import Analysis, Freeze
 
 
@@ -38,6 +40,9 @@ def _mistakes(settings: Settings) -> Iterator[Mistake]:
             *configpanels.old_mistakes(f"{table}.queries", service.queries),
         ):
             yield Mistake(key, words)
+        yield from _alerts(f"{table}.alerts", service.alerts)
+    yield from _alerts("alerts", settings.alerts)
+    yield from _notify(settings.notify)
     known = [*STEPS, *PLANNED, *sorted({name for service in tables.values() for name in service.analysis})]
     yield from _prometheus("metrics", settings.metrics.prometheus_url, settings)
     for name, environment in settings.environments.items():
@@ -72,6 +77,32 @@ def _analyses(table: str, analyses: Mapping[str, Analysis]) -> Iterator[Mistake]
             yield Mistake(key, "it has a query and no `condition`: say what must hold of the `result`")
         elif fault := conditions.fault(analysis.condition, analysis.query or ""):
             yield Mistake(f"{key}.condition", fault)
+
+
+def _alerts(table: str, alerts: Mapping[str, Alert]) -> Iterator[Mistake]:
+    if not alerts:
+        return
+    from mlconsole.domain import conditions
+
+    for name, alert in alerts.items():
+        key = f"{table}.{name}"
+        if not alert.enabled:
+            continue
+        if not alert.condition:
+            words = "it has a query and no `condition`: say what is wrong with the `result`" if alert.query else ""
+            yield Mistake(key, words or "it looks at nothing: give it a `condition`, or a `query` and a `condition`")
+        elif fault := conditions.fault(alert.condition, alert.query or ""):
+            yield Mistake(f"{key}.condition", fault)
+        elif alert.clear and (fault := conditions.fault(alert.clear, alert.query or "")):
+            yield Mistake(f"{key}.clear", fault)
+
+
+def _notify(notify: Notify) -> Iterator[Mistake]:
+    url = notify.webhook.url
+    if url is not None and not re.match(r"https?://[^/\s]", url):
+        yield Mistake("notify.webhook.url", f"{url!r} is not an address like https://hooks.example/alerts")
+    if notify.command and not notify.command[0].strip():
+        yield Mistake("notify.command", "its first word is the program to run, and it is empty")
 
 
 def _environment(table: str, environment: Environment, known: Iterable[str]) -> Iterator[Mistake]:

@@ -18,6 +18,7 @@ _DURATIONS = re.compile(
     r"(registry|metrics)\.refresh|metrics\.range"
     r"|(defaults|services\..+)\.(watch_window|keep_warm|verify\.deadline|thresholds\.p95_seconds|gates\.max_p95_seconds"
     r"|deploy\.progress_deadline|smoke\.max_seconds|analysis\.[^.]+\.interval|watch\.(keep_within|drain))"
+    r"|((defaults|services\..+)\.)?alerts\.[^.]+\.(for|keep_firing_for)|notify\.(command_timeout|webhook\.timeout)"
     r"|environments\..+\.min_idle"
 )
 """The keys whose text is a duration, by their dotted names."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
@@ -23,8 +24,12 @@ from mlconsole.config import Settings
 from mlconsole.domain.history import Record
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import SourceState
+from mlconsole.domain.telemetry import Mark
 from mlconsole.domain.text import lines
-from mlconsole.engine import pipelines, protocol, view
+from mlconsole.engine import alertstate, pipelines, protocol, view
+from mlconsole.engine.alerts import Alerts
+from mlconsole.engine.alertsources import AlertSources
+from mlconsole.engine.alertstate import AlertState
 from mlconsole.engine.channel import Channel
 from mlconsole.engine.feeds import Feeds
 from mlconsole.engine.operations import Operations
@@ -64,6 +69,11 @@ class Engine:
         self._scope: Scope | None = None
         self._scope_task: asyncio.Task[None] | None = None
         self._feeds = Feeds(settings, self._wake.set, lambda: self._scope)
+        place = AlertState(alertstate.folder(os.environ))
+        sources = AlertSources(settings, self._feeds.offload, self._feeds, self._feeds.service_get)
+        self._alerts = Alerts(
+            settings, self._feeds.offload, self._feeds, sources, lambda: self._scope, self._wake.set, place
+        )
         self._operations = Operations(settings, lambda: self._scope, self._publish)
         self._context: str | None = settings.cluster.context
         self._namespace: str | None = "" if settings.cluster.all_namespaces else settings.cluster.namespace
@@ -92,6 +102,7 @@ class Engine:
         """Serve the UI until it is gone."""
         self._look_at(self._context, self._namespace)
         self._feeds.start()
+        self._spawn(self._alerts.run())
         publisher = asyncio.create_task(self._publishing())
         try:
             while True:
@@ -153,6 +164,24 @@ class Engine:
             case protocol.ChangePlace(context, namespace):
                 self._forget()
                 self._look_at(context or None, namespace)
+            case protocol.MakePlan() | protocol.Confirm() | protocol.Discard() | protocol.Ask() | protocol.Attach():
+                self._operate(intent)
+            case protocol.ReadLog():
+                self._spawn(self._read_log(intent))
+            case protocol.HandleAlert():
+                self._spawn(self._handle_alert(intent))
+            case protocol.AskCause(ident):
+                self._spawn(self._tell_cause(ident))
+            case protocol.Reconnect():
+                if self._scope:
+                    self._scope.reconnect()
+                self._feeds.reconnect()
+        self._wake.set()
+
+    def _operate(
+        self, intent: protocol.MakePlan | protocol.Confirm | protocol.Discard | protocol.Ask | protocol.Attach
+    ) -> None:
+        match intent:
             case protocol.MakePlan():
                 self._spawn(self._operations.make(intent))
             case protocol.Confirm():
@@ -163,13 +192,6 @@ class Engine:
                 self._spawn(self._operations.ask(intent))
             case protocol.Attach():
                 self._spawn(self._operations.follow(intent))
-            case protocol.ReadLog():
-                self._spawn(self._read_log(intent))
-            case protocol.Reconnect():
-                if self._scope:
-                    self._scope.reconnect()
-                self._feeds.reconnect()
-        self._wake.set()
 
     def _select(self, service: str) -> None:
         if service != self._selected:
@@ -221,6 +243,12 @@ class Engine:
             return
         await self._publish(replace(log, lines=tuple(lines(text, logs.LINES))))
 
+    async def _handle_alert(self, asked: protocol.HandleAlert) -> None:
+        await self._publish(await self._alerts.handle(asked))
+
+    async def _tell_cause(self, ident: str) -> None:
+        await self._publish(protocol.AlertCause(ident, await self._alerts.cause(ident)))
+
     # ---- publications
 
     async def _publish(self, message: protocol.Publication) -> None:
@@ -264,6 +292,7 @@ class Engine:
             yield from self._fleet(scope.cache)
             yield from self._under_way(scope.cache, scope.user)
         yield from self._presence(scope)
+        yield from self._changed(self._alerts.publication())
         service = self._service()
         if service is not None and scope.cache is not None and self._detail_is_due():
             yield from self._details(scope, scope.cache, service)
@@ -394,7 +423,11 @@ class Engine:
     def _telemetry(self, service: ModelService, records: Sequence[Record]) -> Iterator[protocol.Publication]:
         telemetry = self._feeds.telemetry(service.key)
         if telemetry is not None:
-            yield from self._changed(protocol.Charts(replace(telemetry, marks=view.marks(records))))
+            yield from self._changed(protocol.Charts(replace(telemetry, marks=self._marks(service, records))))
         table = self._feeds.drift(service.key)
         if table is not None:
             yield from self._changed(protocol.Drift(table))
+
+    def _marks(self, service: ModelService, records: Sequence[Record]) -> tuple[Mark, ...]:
+        found = (*view.marks(records), *self._alerts.marks(service.key))
+        return tuple(sorted(found, key=lambda mark: mark.at))

@@ -34,11 +34,13 @@ class Feeds:
         self._place = ("", "")
         self._home = ""
         """The context that the console was started with, once it is known."""
+        self.prometheus_url = self.alertmanager_url = ""
+        """Those of the place that is looked at."""
         self._touched: set[str] = set()
         self.offload = Offload()
         """The workers, for whoever else asks the sources something."""
         self._registry = RegistryFeed(settings.registry, self.offload, wake)
-        self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed, self._through)
+        self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed, self.service_get)
         self._docker = DockerFeed(settings.docker, self.offload, wake)
 
     def start(self) -> None:
@@ -75,8 +77,10 @@ class Feeds:
         url, elsewhere = self._settings.prometheus_url(context, namespace), ""
         own = self._settings.environment(context, namespace).prometheus_url
         at_home = context == self._home if self._home else home
+        self.alertmanager_url = (self._settings.metrics.alertmanager_url or "") if at_home else ""
         if url and not own and not at_home and not url.startswith(kube.SCHEME):  # that asks the cluster itself
             url, elsewhere = "", f"prometheus_url is for context {self._home or 'that it was started with'}"
+        self.prometheus_url = url
         self._metrics.place(url, elsewhere)
 
     def is_at(self, context: str, namespace: str) -> bool:
@@ -137,7 +141,7 @@ class Feeds:
         self._touched.add(key)
         self._wake()
 
-    async def _through(self, request: Request) -> proxy.Reply:
+    async def service_get(self, request: Request) -> proxy.Reply:
         """A GET of a Service by the connection of the place that is looked at. Raises ClusterError."""
         scope = self._scope()
         connection = scope.connection if scope else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from mlconsole.domain.alerts import Alert
+from mlconsole.domain.attribution import Cause
 from mlconsole.domain.chain import Link
 from mlconsole.domain.drift import DriftTable
 from mlconsole.domain.history import Outcome, Record
@@ -217,6 +219,47 @@ class Presence(Struct, frozen=True, tag=True):
     lines: tuple[Present, ...] = ()
 
 
+class Silence(Struct, frozen=True):
+    """A silence of Alertmanager that is in force, or will be."""
+
+    id: str
+    matchers: tuple[str, ...]
+    ends_at: float
+    by: str
+    comment: str
+    starts_at: float = 0.0
+
+
+class Calling(Struct, frozen=True):
+    """How an alert calls the person at the terminal."""
+
+    severity: str = "warning"
+    """The least that calls."""
+    bell: bool = True
+    title: bool = False
+    terminal: str = "off"
+    """`off`, `osc9`, `osc777`."""
+
+
+class Alerts(Struct, frozen=True, tag=True):
+    """The alerts where the console looks, whole, the worst first; sent when one changes."""
+
+    lines: tuple[Alert, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    problem: str = ""
+    """What is not known, and why: a source of alerts that is away."""
+    silencing: str = ""
+    """Why no silence can be made; empty where one can."""
+    calling: Calling = Calling()
+
+
+class AlertCause(Struct, frozen=True, tag=True):
+    """The answer to `AskCause`."""
+
+    id: str
+    cause: Cause
+
+
 class Log(Struct, frozen=True, tag=True):
     """The last lines of a pod's log, newest last."""
 
@@ -250,6 +293,8 @@ Publication = (
     | Progress
     | Operations
     | Presence
+    | Alerts
+    | AlertCause
     | Log
     | Notice
 )
@@ -357,6 +402,23 @@ class ReadLog(Struct, frozen=True, tag=True):
     previous: bool = False
 
 
+class HandleAlert(Struct, frozen=True, tag=True):
+    """Do something about an alert; what came of it is told by a `Notice`, and by the next `Alerts`."""
+
+    id: str
+    verb: str
+    """`acknowledge`, `snooze`, `take back`; `silence`, in Alertmanager."""
+    seconds: float = 0.0
+    """Of a snooze or a silence."""
+    note: str = ""
+
+
+class AskCause(Struct, frozen=True, tag=True):
+    """Ask what an alert is likely of."""
+
+    id: str
+
+
 class Reconnect(Struct, frozen=True, tag=True):
     """Try every source that is down now, not at the end of its back-off."""
 
@@ -373,5 +435,7 @@ Intent = (
     | Ask
     | Attach
     | ReadLog
+    | HandleAlert
+    | AskCause
     | Reconnect
 )

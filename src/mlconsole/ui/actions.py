@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from mlconsole.domain.alerts import Alert
 from mlconsole.engine import protocol
 from mlconsole.ui.charting import Charting
 from mlconsole.ui.panes.latency import LatencyPane
@@ -44,6 +46,28 @@ class Actions(Charting):
             from mlconsole.ui.screens.audit import AuditPage
 
             self.push_screen(AuditPage(self.known))
+
+    def action_alerts(self) -> None:
+        """What is wrong, with what it is likely of."""
+        from mlconsole.ui.screens.alerts import AlertsPage
+
+        self.clear_notifications()
+        self.push_screen(AlertsPage(self.known, self.send, self.show_alert))
+
+    def show_alert(self, alert: Alert) -> None:
+        """The chart that shows an alert, over a time that holds its begin."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        table = self._main.fleet
+        if table is not None:
+            table.steered = True
+            table.select(alert.service)
+        self.select(alert.service)
+        pane = self._main.query_one(LatencyPane)
+        since = pane.show_since(alert.panel, time.time() - (alert.fired_at or alert.since))
+        if since:
+            self.send(protocol.ShowRange(since))
+        self._main.go(4)
 
     def action_chain(self) -> None:
         """The serving chain of the live colour."""

@@ -21,6 +21,7 @@ from mlconsole.engine import protocol
 from mlconsole.engine.spawn import EngineProcess
 from mlconsole.ui import themes
 from mlconsole.ui.actions import Actions
+from mlconsole.ui.calling import Caller
 from mlconsole.ui.keys import CHART, KEYS, MORE
 from mlconsole.ui.link import Link
 from mlconsole.ui.panes.latency import LatencyPane
@@ -39,6 +40,8 @@ CONCERNED: Mapping[type, tuple[str, ...]] = {
     protocol.Pipelines: ("pipeline",),
     protocol.Operations: ("fleet", "deployment"),
     protocol.Presence: ("deployment",),
+    protocol.Alerts: ("fleet",),
+    protocol.AlertCause: ("fleet",),
     protocol.Sources: ALL,
     protocol.Place: ("fleet",),
 }
@@ -90,6 +93,7 @@ class Console(Actions):
         """Requests that asked something of an operation: a refusal is told even where their page was left."""
         self._rung: set[tuple[str, ...]] = set()
         """What the bell was rung for: once each."""
+        self._caller = Caller(self)
         self._leaving = False
         self._concerned: set[str] = set()
         self._gathering = False
@@ -142,6 +146,7 @@ class Console(Actions):
 
     async def on_unmount(self) -> None:
         """End the engine with its UI."""
+        self._caller.leave()
         if self._link_task:
             self._link_task.cancel()
             await asyncio.gather(self._link_task, return_exceptions=True)
@@ -205,6 +210,8 @@ class Console(Actions):
         self.known.take(message)
         if isinstance(message, protocol.Operations):
             self._call_for_a_person()
+        elif isinstance(message, protocol.Alerts):
+            self._caller.take(message, time.time())
         self._concern(CONCERNED.get(type(message), ()))
 
     def _concern(self, panes: Iterable[str]) -> None:

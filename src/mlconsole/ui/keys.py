@@ -39,6 +39,7 @@ KEYS = (
     Key("r", "rollback", "rollback", "plan the way back: to the last version known good", "traffic", hint=1),
     Key("o", "operations", "operations", "what is under way: follow, keep, approve, abort, resume", "traffic", hint=2),
     Key("x", "more", "more", "more operations: scale, restart, hold, rehearse, adopt, release", "traffic", hint=5),
+    Key("w", "alerts", "alerts", "what is wrong: alerts, since when, and whether the deploy did it", "look", hint=2),
     Key("l", "logs", "logs", "the end of the log of a pod of the selected service", "look", hint=2),
     Key("e", "events", "events", "Kubernetes Events about the selected service", "look", hint=3),
     Key("a", "audit", "audit", "who switched what, when and why", "look", hint=4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlconsole.domain.attribution import Cause
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import SourceState
 from mlconsole.engine import protocol
@@ -24,6 +25,9 @@ class Known:
         self.complete = False
         self.operations: tuple[protocol.OperationLine, ...] = ()
         self.presence: tuple[protocol.Present, ...] = ()
+        self.alerts = protocol.Alerts()
+        self.causes: dict[str, Cause] = {}
+        """What alerts are likely of, by alert, where that was asked."""
         self._forget_service()
 
     def _forget_service(self) -> None:
@@ -81,6 +85,8 @@ class Known:
                 self.operations = lines
             case protocol.Presence(lines):
                 self.presence = lines
+            case protocol.Alerts() | protocol.AlertCause():
+                self._take_alerts(message)
             case protocol.Fleet():
                 self._take_fleet(message)
             case protocol.Detail(service) if service.key == self.selected:
@@ -104,3 +110,11 @@ class Known:
         for key in message.removed:
             self.rows.pop(key, None)
         self.pods, self.complete = message.pods, message.complete
+
+    def _take_alerts(self, message: protocol.Alerts | protocol.AlertCause) -> None:
+        if isinstance(message, protocol.AlertCause):
+            self.causes[message.id] = message.cause
+            return
+        self.alerts = message
+        there = {alert.id for alert in message.lines}
+        self.causes = {ident: cause for ident, cause in self.causes.items() if ident in there}

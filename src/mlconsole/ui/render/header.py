@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlconsole.domain.alerts import State
 from mlconsole.domain.drift import DriftVerdict
 from mlconsole.domain.health import FEW_REQUESTS
 from mlconsole.domain.meter import RollbackMeter
@@ -9,7 +10,7 @@ from mlconsole.domain.services import Color, Health, ModelService, Shape
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.engine.protocol import Detail
 from mlconsole.ui.known import Known
-from mlconsole.ui.render import presence, underway, words
+from mlconsole.ui.render import alerts, presence, underway, words
 from mlconsole.ui.render.figures import of
 from mlconsole.ui.render.fleet import SLOTS, glyph
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, joined, line, sides, width_of
@@ -40,10 +41,13 @@ def place(known: Known, now: float, width: int) -> Line:
         where.namespace or ("all namespaces" if where.context else "–"),
         *badges,
     )
-    sick = [row.service.name for row in known.rows.values() if row.health is Health.BAD]
+    # What an alert says already is not said twice.
+    told = {alert.service for alert in known.alerts.lines if alert.state is State.FIRING}
+    sick = [row.service.name for key, row in known.rows.items() if row.health is Health.BAD and key not in told]
     who = f": {sick[0]}" if len(sick) == 1 and width >= 100 else ""
     clock = line(
         *(Span(f"  {piece.text}", piece.slot) for piece in underway.counted(known.operations)),
+        *(Span(f"  {piece.text}", piece.slot) for piece in alerts.short(known.alerts.lines, now)),
         Span(f"  ▲ {len(sick)} sick{who}", Slot.BAD) if sick else "",
         Span(f"  {words.clock(now)}", Slot.DIM),
     )

@@ -1,0 +1,177 @@
+"""Deploy or data, for one alert: which series there are, what happened around them, and what the worker finds."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from mlconsole.domain import attribution, changepoints, conditions
+from mlconsole.domain.attribution import Cause, Happening, Shift
+from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.services import ModelService
+from mlconsole.domain.telemetry import Telemetry
+from mlconsole.engine.protocol import EventLine
+
+KEEP = 720
+"""Points of a series that the console remembers by itself."""
+WINDOW = 30.0
+"""Seconds that a figure looks back over, at least."""
+SECONDS = 30.0
+"""For the worker."""
+NAMES = {"errors": "error_share"}
+"""Statistics of a panel, and what a condition calls them."""
+WANTED = ("p95", "error_share", "rate", "accuracy", "drift.share")
+SCALED = frozenset({"ScalingReplicaSet", "SuccessfulRescale"})
+NODES = frozenset(
+    {
+        "NodeNotReady",
+        "TaintManagerEviction",
+        "Evicted",
+        "Preempted",
+        "NodeHasDiskPressure",
+        "NodeHasInsufficientMemory",
+        "Rebooted",
+        "Shutdown",
+        "OOMKilling",
+    }
+)
+STARTED = frozenset({"BackOff", "Unhealthy", "FailedScheduling", "FailedMount"})
+"""Reasons of pods' Events that are worth a row."""
+DONE = (Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.RETURNED, Outcome.OPEN)
+STILL = frozenset({Kind.DRILL})
+"""Operations that change nothing."""
+
+
+class Points(Struct, frozen=True):
+    """A series, as the worker gets it."""
+
+    name: str
+    color: str
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+    window: float = WINDOW
+
+
+class Memory:
+    """What the live colour's figures were, from when the console began to look; whatever the source is."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, deque[tuple[float, str, float]]] = {}
+
+    def add(self, name: str, at: float, color: str, value: float | None) -> None:
+        """One figure. What nobody knows is a gap."""
+        kept = self._points.setdefault(name, deque(maxlen=KEEP))
+        if not kept or at > kept[-1][0]:
+            kept.append((at, color, math.nan if value is None else value))
+
+    def series(self) -> list[Points]:
+        """All of them; the traffic's own way through the colours is one series."""
+        return [
+            Points(name, kept[-1][1], tuple(at for at, _, _ in kept), tuple(value for _, _, value in kept))
+            for name, kept in self._points.items()
+            if kept
+        ]
+
+
+def points_of(telemetry: Telemetry | None, color: str) -> list[Points]:
+    """The series of the charts that are of `color` and worth a look."""
+    if telemetry is None:
+        return []
+    return [
+        Points(name, color, series.times, series.values, max(WINDOW, telemetry.step))
+        for panel in telemetry.panels
+        for series in panel.series
+        if series.color == color and not series.ghost
+        if (name := NAMES.get(series.stat, series.stat)) in WANTED
+    ]
+
+
+def longest(first: Iterable[Points], second: Iterable[Points]) -> list[Points]:
+    """Of each series the longer one."""
+    found: dict[str, Points] = {}
+    for item in (*first, *second):
+        before = found.get(item.name)
+        if before is None or _span(item) > _span(before):
+            found[item.name] = item
+    return list(found.values())
+
+
+def _span(item: Points) -> float:
+    known = [at for at, value in zip(item.times, item.values, strict=True) if math.isfinite(value)]
+    return known[-1] - known[0] if known else 0.0
+
+
+def shifts(series: Sequence[Points]) -> list[Shift]:
+    """The changes of each: numpy's work, for the worker."""
+    found = []
+    for item in series:
+        for change in changepoints.changes(item.times, item.values, item.window):
+            before, after = conditions.words(item.name, change.before), conditions.words(item.name, change.after)
+            name = "drift" if item.name.startswith("drift") else item.name
+            found.append(Shift(name, item.color, change, f"{before} -> {after}"))
+    return found
+
+
+def known(series: Iterable[Points], name: str) -> int:
+    """How many values of a series are known."""
+    return sum(sum(map(math.isfinite, item.values)) for item in series if item.name == name)
+
+
+def judged(about: str, found: Sequence[Shift], happenings: Iterable[Happening], n: int, until: float = 0.0) -> Cause:
+    """The cause of what `about` (a figure of a condition) did."""
+    name = "drift" if about.startswith("drift") else about
+    return attribution.cause(name, found, happenings, n, until)
+
+
+def happenings(service: ModelService, records: Iterable[Record], events: Iterable[EventLine]) -> list[Happening]:
+    """What is known to have happened to a service."""
+    found = [
+        Happening(record.verified_at or record.ended_at or record.at, "operation", _operation(record))
+        for record in records
+        if record.outcome in DONE and record.kind not in STILL
+    ]
+    idle = service.idle_color
+    for event in events:
+        if event.reason in SCALED:
+            # Pods without traffic slow nobody down.
+            kind = "idle" if idle is not None and event.object.endswith(f" {idle.deployment}") else "scaling"
+            found.append(Happening(event.at, kind, f"{event.object}: {event.message}"))
+        elif event.reason in NODES:
+            found.append(Happening(event.at, "node", f"{event.object}: {event.reason} {event.message}".strip()))
+        elif event.reason in STARTED:
+            found.append(Happening(event.at, "event", f"{event.object}: {event.reason} {event.message}".strip()))
+    return [*found, *_pods(service)]
+
+
+def _pods(service: ModelService) -> list[Happening]:
+    """The live colour's pods that became ready, those of a minute together."""
+    live = service.live_color
+    minutes: dict[int, list[float]] = {}
+    for pod in live.pods if live is not None else ():
+        if pod.ready_since:
+            minutes.setdefault(int(pod.ready_since // 60), []).append(pod.ready_since)
+    name = live.name or live.deployment if live is not None else ""
+    return [
+        Happening(min(found), "pod", f"{len(found)} pod{'s' if len(found) > 1 else ''} of {name} became ready")
+        for found in minutes.values()
+    ]
+
+
+def _operation(record: Record) -> str:
+    where = f" to {record.to_color} {record.to_release.label}" if record.to_color else ""
+    return f"the {record.kind}{where}"
+
+
+def about_of(condition: str, panel: str) -> str:
+    """The figure that an alert is about."""
+    try:
+        figures = {name.removeprefix("live.") for name in conditions.parse(condition).figures}
+    except conditions.ConditionError:
+        figures = set()
+    for name in ("error_share", "p95", "p99", "p50", "drift.share", "drift.worst", "rate"):
+        if name in figures:
+            return {"p99": "p95", "p50": "p95", "drift.worst": "drift.share"}.get(name, name)
+    return {"errors": "error_share", "rate": "rate"}.get(panel, "p95")
