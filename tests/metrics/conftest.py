@@ -174,11 +174,11 @@ async def feed(pods):
     """Start a feed that ends with the test: `feed(prometheus_url=..., refresh=...)`; `told` are the changed keys."""
     started = []
 
-    def start(worker=None, services=None, auth=None, fetch=None, **metrics):
+    def start(worker=None, services=None, auth=None, fetch=None, proxy=None, **metrics):
         metrics.setdefault("refresh", 0.2)
         settings = Settings(metrics=Metrics(**metrics, auth=auth or Auth()), services=services or {})
         told = []
-        made = MetricsFeed(settings, worker or Inline(), fetch or pods.fetch, told.append)
+        made = MetricsFeed(settings, worker or Inline(), fetch or pods.fetch, told.append, proxy)
         made.told = told
         started.append(made)
         made.charting = True

@@ -82,7 +82,7 @@ class Api:
         if request.method == "DELETE" and not call.name:
             verb = "deletecollection"
         resource = f"{call.kind.plural}/{call.subresource}" if call.subresource else call.kind.plural
-        name = call.name.split(":")[1] if call.name.count(":") == 2 else call.name.split(":")[0]
+        name = call.name  # of a proxy with its scheme and port: that is the name that a role has to give
         # A namespace is in itself: a Role in it may give the right to read it.
         namespace = call.name if call.kind.plural == "namespaces" else call.namespace
         if not user.may(verb, call.kind.group, resource, namespace, name):
