@@ -29,6 +29,8 @@ TABLES = {
     "[services.NAME.smoke]": config.Smoke,
     "[services.NAME.parity]": config.Parity,
     "[services.NAME.analysis.ANALYSIS]": config.Analysis,
+    "[services.NAME.validation]": config.Validation,
+    "[services.NAME.validation.metrics.METRIC]": config.Limit,
     "[services.NAME.watch]": config.Watch,
     "[environments.NAME.freeze.FREEZE]": config.Freeze,
     "[alerts.ALERT]": config.Alert,
@@ -67,7 +69,7 @@ def settings_of(struct):
     found = {}
     for field in msgspec.structs.fields(struct):
         default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-        tables = field.name in ("environments", "services", "analysis", "freeze", "alerts")
+        tables = field.name in ("environments", "services", "analysis", "freeze", "alerts", "metrics")
         own_section = isinstance(default, msgspec.Struct) or (tables and isinstance(default, dict))
         own_section = own_section or not field.encode_name.isidentifier()  # no key of the file
         if not own_section:

@@ -23,6 +23,7 @@ GROUPS = {
         "status": "how the model services are, or all about one of them",
         "operations": "what is under way or was interrupted: its progress, its holder, what can be asked of it",
         "drift": "what a model sees beside what it was trained on: files, references of the registry",
+        "validate": "whether a version is as good as it has to be: its metrics, its predictions, against a baseline",
         "audit": "who did what to a service, when and why, and what came of it",
     },
     "act": {

@@ -24,6 +24,7 @@ from mlconsole.configoperations import Analysis, Deploy, Freeze, Parity, Smoke, 
 from mlconsole.configpanels import PanelSettings
 from mlconsole.configtypes import Path as UrlPath
 from mlconsole.configtypes import Pause, Seconds, Share, Table
+from mlconsole.configvalidation import Limit, Validation
 
 __all__ = ["ConfigError", "Loaded", "Settings", "load", "seconds"]
 
@@ -138,6 +139,7 @@ class ServiceSettings(Table, frozen=True):
     analysis: dict[str, Analysis] = {}
     """By name."""
     watch: Watch = Watch()
+    validation: Validation = Validation()
     alerts: dict[str, Alert] = {}
     """By name."""
 
@@ -368,20 +370,27 @@ _INNER: dict[str, type[Struct]] = {
     "analysis": Analysis,
     "watch": Watch,
     "freeze": Freeze,
-    "alerts": Alert,
+    "validation": Validation,
+    "validation.metrics": Limit,
     "panels": PanelSettings,
+    "alerts": Alert,
 }
-"""By the first word under an environment or a service."""
+"""By the first words under an environment or a service."""
 
 
 def _table(table: str, inner: str) -> type[Struct]:
     """The type of a table: `inner` is its path under `table`, which is one environment or one service, or nothing."""
     if table:
         of_one = Environment if table.startswith("environments.") else ServiceSettings
-        return _INNER.get(inner.partition(".")[0], of_one)
+        return _inner(inner, of_one)
     if inner.startswith("defaults"):
-        return _INNER.get(inner.split(".")[1] if "." in inner else "", ServiceSettings)
+        return _inner(inner.partition(".")[2], ServiceSettings)
     return _TABLES.get(inner, Settings)
+
+
+def _inner(path: str, otherwise: type[Struct]) -> type[Struct]:
+    first, second = [*path.split("."), ""][:2]
+    return _INNER.get(f"{first}.{second}") or _INNER.get(first, otherwise)
 
 
 def _explain(table: str, message: str, path: Path | None, origins: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlconsole.config import Environment, Settings
     from mlconsole.configalerts import Alert, Notify
     from mlconsole.configoperations import Analysis, Freeze
+    from mlconsole.configvalidation import Limit
 
 
 class Mistake(Struct, frozen=True):
@@ -41,6 +42,7 @@ def _mistakes(settings: Settings) -> Iterator[Mistake]:
         ):
             yield Mistake(key, words)
         yield from _alerts(f"{table}.alerts", service.alerts)
+        yield from _limits(f"{table}.validation.metrics", service.validation.metrics)
     yield from _alerts("alerts", settings.alerts)
     yield from _notify(settings.notify)
     known = [*STEPS, *PLANNED, *sorted({name for service in tables.values() for name in service.analysis})]
@@ -103,6 +105,18 @@ def _notify(notify: Notify) -> Iterator[Mistake]:
         yield Mistake("notify.webhook.url", f"{url!r} is not an address like https://hooks.example/alerts")
     if notify.command and not notify.command[0].strip():
         yield Mistake("notify.command", "its first word is the program to run, and it is empty")
+
+
+def _limits(table: str, limits: Mapping[str, Limit]) -> Iterator[Mistake]:
+    if not limits:
+        return
+    from mlconsole.domain.validation import BadThreshold, rule_of
+
+    for metric, limit in limits.items():
+        try:
+            rule_of(metric, limit.threshold())
+        except BadThreshold as error:
+            yield Mistake(f"{table}.{metric}", str(error))
 
 
 def _environment(table: str, environment: Environment, known: Iterable[str]) -> Iterator[Mistake]:

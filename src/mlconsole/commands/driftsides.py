@@ -84,13 +84,15 @@ def opened(spec: str, settings: Settings, folder: Path, only: Collection[str] | 
     except TableError as error:
         raise Stop(error.message, error.hint, Exit.USAGE) from error
     except RegistryError as error:
-        raise Stop(error.message, error.hint, _code(error)) from error
+        raise registry_stop(error) from error
 
 
-def _code(error: RegistryError) -> int:
+def registry_stop(error: RegistryError) -> Stop:
+    """How a command ends that the registry does not give what it needs."""
+    code = Exit.DENIED if error.condition is Condition.DENIED else Exit.UNREACHABLE
     if isinstance(error, NoSuchVersion | NoSuchArtifact):
-        return Exit.USAGE
-    return Exit.DENIED if error.condition is Condition.DENIED else Exit.UNREACHABLE
+        code = Exit.USAGE
+    return Stop(error.message, error.hint, code)
 
 
 def _of_version(spec: str, settings: Settings) -> Side:
@@ -103,7 +105,9 @@ def _of_version(spec: str, settings: Settings) -> Side:
     if not name or version in ("", "@") or not (at or version.isdecimal()):
         hint = "models:/NAME/14, models:/NAME@champion"
         raise Stop(f"{visible(spec)}: a version is a number, or the alias of one", hint, Exit.USAGE)
-    return OfReference(f"{visible(name, 80)} {visible(version, 40)}", read_reference(_uri(settings), name, version))
+    return OfReference(
+        f"{visible(name, 80)} {visible(version, 40)}", read_reference(registry_uri(settings), name, version)
+    )
 
 
 def _of_run(spec: str, settings: Settings, folder: Path, only: Collection[str] | None) -> Side:
@@ -112,11 +116,12 @@ def _of_run(spec: str, settings: Settings, folder: Path, only: Collection[str] |
         raise Stop(f"{visible(spec)} names no run", f"runs:/RUN_ID/{ARTIFACT}", Exit.USAGE)
     path = path or ARTIFACT
     most = BYTES if path.endswith(".json") else TABLE_BYTES
-    file = fetch_artifact(_uri(settings), run_id, path, folder, most)
+    file = fetch_artifact(registry_uri(settings), run_id, path, folder, most)
     return _of_file(file, f"{visible(path, 80)} of run {visible(run_id, 40)}", only)
 
 
-def _uri(settings: Settings) -> str:
+def registry_uri(settings: Settings) -> str:
+    """Where the registry is. Raises Stop."""
     uri = settings.registry.tracking_uri
     if not uri:
         raise Stop("no registry is configured", "MLFLOW_TRACKING_URI, or registry.tracking_uri", Exit.USAGE)

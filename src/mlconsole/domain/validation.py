@@ -11,12 +11,14 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from mlconsole.domain.plans import Verdict
 
+T = TypeVar("T")
 MIN_ROWS = 100
 """Rows, at least."""
 MAX_DROP = 0.05
@@ -216,8 +218,8 @@ def rules_of(said: Mapping[str, Threshold], there: Iterable[str], max_drop: floa
     return {metric: rule_of(metric, Threshold(max_drop=max_drop)) for metric in sorted(there) if known(metric)}
 
 
-def find(metrics: Mapping[str, float], metric: str) -> float | None:
-    """A metric by its name, or by another name of the same."""
+def find(metrics: Mapping[str, T], metric: str) -> T | None:
+    """What is there of a metric by its name, or by another name of the same."""
     if metric in metrics:
         return metrics[metric]
     return next((value for name, value in metrics.items() if same(name) == same(metric)), None)

@@ -118,6 +118,11 @@ class _Whole:
         return self._table.column(self._table.schema.names.index(name))
 
 
+def in_memory(table: pa.Table, place: str = "the table") -> Table:
+    """The table of columns that are in memory already."""
+    return Table(place, table.column_names, table.num_rows, _Whole(table))
+
+
 def _csv(path: Path, place: str, only: Collection[str] | None) -> Table:
     from pyarrow import ArrowInvalid, csv
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 SEED = 20
-BLOCKS = 10_000
+BLOCKS = 4000
 CELLS = 1 << 22
 """Numbers that are held at once."""
 DEFINED = 0.95
