@@ -24,6 +24,8 @@ GROUPS = {
         "operations": "what is under way or was interrupted: its progress, its holder, what can be asked of it",
         "drift": "what a model sees beside what it was trained on: files, references of the registry",
         "validate": "whether a version is as good as it has to be: its metrics, its predictions, against a baseline",
+        "alerts": "what is wrong by the rules, and by Prometheus' and Alertmanager's word",
+        "watch": "judge the rules without a screen, and tell people: --headless, for a deployment in the cluster",
         "audit": "who did what to a service, when and why, and what came of it",
     },
     "act": {

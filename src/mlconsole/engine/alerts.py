@@ -320,6 +320,19 @@ class Alerts:
             return "this place is read-only here"
         return ""
 
+    def rules(self) -> list[tuple[str, Rule, Track]]:
+        """Every rule on every service, and where it stands; one that fires for another console fires here as well."""
+        scope, now = self._known, self._clock()
+        found = []
+        for (service, name), rule in sorted(self._rules.items()):
+            track = self._tracks.get((service, name), Track())
+            kept = self._kept.firing.get(f"{_context(scope)}|{name}|{service}") if scope else None
+            elsewhere = kept is not None and now - kept.seen <= 3 * SEEN_PULSE
+            if kept is not None and elsewhere and track.state in (State.PENDING, State.INACTIVE):
+                track = replace(track, state=State.FIRING, since=kept.at, fired_at=kept.at)
+            found.append((service, rule, track))
+        return found
+
     def publication(self) -> protocol.Alerts:
         """What the screen shows."""
         return self._published

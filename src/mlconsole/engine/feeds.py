@@ -43,11 +43,12 @@ class Feeds:
         self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed, self.service_get)
         self._docker = DockerFeed(settings.docker, self.offload, wake)
 
-    def start(self) -> None:
+    def start(self, *, figures_only: bool = False) -> None:
         """Begin to read."""
-        self._registry.start()
         self._metrics.start()
-        self._docker.start()
+        if not figures_only:
+            self._registry.start()
+            self._docker.start()
 
     async def stop(self) -> None:
         """End the feeds and the worker."""

@@ -118,7 +118,8 @@ def silence(manager: Endpoint, wanted: Wanted) -> str | Failure:
 
 
 def _of_prometheus(document: Any) -> list[Alert]:
-    found = document.get("data", {}).get("alerts") if isinstance(document, dict) else None
+    data = document.get("data") if isinstance(document, dict) else None
+    found = data.get("alerts") if isinstance(data, dict) else None
     return [alert for item in _items(found) if (alert := _own(item)) is not None]
 
 
