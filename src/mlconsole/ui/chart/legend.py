@@ -89,9 +89,8 @@ def legend(
     def words(one: Styled, full: bool) -> str:
         said = figure(latest(one.series, end), unit)
         span = of.get(id(one), UNKNOWN)
-        if full and not math.isnan(span.low):
-            said += f" (min {figure(span.low, unit)}, max {figure(span.high, unit)})"
-        return said
+        low, high = figure(span.low, unit), figure(span.high, unit)
+        return f"{said} (min {low}, max {high})" if full and not said == low == high and low != "no data" else said
 
     return _fitted(styled, words, width, lines, signs, Row("", b""))
 
@@ -122,10 +121,12 @@ def _fitted(styled: Sequence[Styled], words: Words, width: int, lines: int, sign
         if before.text:
             groups = [before + groups[0], *groups[1:]] if groups else [before]
         wrapped = _wrapped(groups, width)
-        if len(wrapped) <= lines:
+        if len(wrapped) <= lines and all(len(one.text.rstrip()) <= width for one in wrapped):
             return wrapped
     return [
-        line if index < lines - 1 else line.fit(max(0, width - 2)) + row(f" {signs.ellipsis}", plain=signs is TYPED)
+        line.fit(max(0, width - 2)) + row(f" {signs.ellipsis}", plain=signs is TYPED)
+        if len(line.text.rstrip()) > width or index == lines - 1 < len(wrapped) - 1
+        else line
         for index, line in enumerate(wrapped[:lines])
     ]
 
@@ -133,14 +134,16 @@ def _fitted(styled: Sequence[Styled], words: Words, width: int, lines: int, sign
 def _groups(styled: Sequence[Styled], words: Words, full: Callable[[Styled], bool], signs: Signs) -> list[Row]:
     plain = signs is TYPED
     groups: dict[str, list[Row]] = {}
-    for one in sorted(styled, key=_in_legend):
+    for number, one in enumerate(sorted(styled, key=_in_legend)):
         slot = slot_index(one.slot)
         own = plain or one.fill >= 0 or one.slot.startswith("hue")
-        parts = groups.get(one.heading)
+        # What has a name of its own alone stands for itself.
+        group = one.heading or str(number)
+        parts = groups.get(group)
         if parts is None:
             # Typed lines have a sign each, and so have hues; the others one for their colour.
             name = one.heading if own else f"{sign_of(one, signs)} {one.heading}"
-            parts = groups[one.heading] = [row(name, slot_index(one.slot.removesuffix("-dim")), plain=plain)]
+            parts = groups[group] = [row(name, slot_index(one.slot.removesuffix("-dim")), plain=plain)]
         if own:
             parts.append(
                 row(f" {sign_of(one, signs)}" if parts[0].text or len(parts) > 1 else sign_of(one, signs), slot)
@@ -162,11 +165,7 @@ def _wrapped(groups: Sequence[Row], width: int) -> list[Row]:
             wrapped[-1] = wrapped[-1] + Row("  ", bytes(2)) + group
         else:
             wrapped.append(group)
-    return [*wrapped, Row(" " * (width + 1), bytes(width + 1))] if _too_wide(wrapped, width) else wrapped
-
-
-def _too_wide(rows: Sequence[Row], width: int) -> bool:
-    return any(len(one.text.rstrip()) > width for one in rows)
+    return wrapped
 
 
 def tag_width(styled: Sequence[Styled]) -> int:

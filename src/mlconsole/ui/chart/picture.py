@@ -116,7 +116,7 @@ class Picture:
             if math.isfinite(value) and scale.low <= value <= scale.high:
                 y = self._cell_row(value, scale, plot.rows)
                 said = row(f" {words} ", _THRESHOLD, plain=signs is TYPED)
-                any(plot.words_beneath(near, said.text, said.slots) for near in (y, y - 1, y + 1))
+                any(plot.words_beneath(near, said.text, said.slots) for near in (y, y - 1, y + 1, y - 2, y + 2))
                 plot.row_beneath(y, signs.threshold, _THRESHOLD, 1)
         for y in places:
             plot.row_beneath(y, signs.grid, _GRID, signs.grid_every)

@@ -19,7 +19,7 @@ from mlconsole.ui.widgets.lines import Lines
 class WritePage(ModalScreen[str]):
     """Asks for a path."""
 
-    DEFAULT_CSS = """
+    CSS = """
     WritePage { align: center middle; background: $background; }
     WritePage .frame {
         border: round $border; border-title-color: $text-accent; border-title-style: bold;
