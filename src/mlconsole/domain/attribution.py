@@ -96,7 +96,7 @@ def cause(
     steps = [item for item in mine if item.change.shape is Shape.STEP]
     if not steps:
         return _unknown(about, mine, n)
-    shift = max(steps, key=lambda item: (item.change.rises is (about != "accuracy"), item.change.at))
+    shift = max(steps, key=lambda item: (_worse(about, item.change), item.change.at))
     others = [item for item in shifts if item.series != about and item.change.shape is Shape.STEP]
     rows = [_row(shift.change, item.at, item.at, item.kind, item.words) for item in happenings]
     rows += [_row_of(shift.change, item) for item in others]
@@ -105,6 +105,11 @@ def cause(
     verdict = _verdict(rows)
     words = f"{began(shift)}{_told(verdict, shift.change, rows)}"
     return Cause(verdict, words, shift, tuple(rows[:MOST_ROWS]), METHOD)
+
+
+def _worse(about: str, change: Change) -> bool:
+    """Whether a change is one for the worse; of the traffic either way may be."""
+    return about == "rate" or change.rises is (about != "accuracy")
 
 
 def _unknown(about: str, mine: Sequence[Shift], n: int) -> Cause:

@@ -13,6 +13,7 @@ from mlconsole.domain.attribution import Cause, Happening, Shift
 from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.telemetry import Telemetry
+from mlconsole.engine.alertrules import NOTHING_SERVES
 from mlconsole.engine.protocol import EventLine
 
 KEEP = 720
@@ -174,4 +175,6 @@ def about_of(condition: str, panel: str) -> str:
     for name in ("error_share", "p95", "p99", "p50", "drift.share", "drift.worst", "rate"):
         if name in figures:
             return {"p99": "p95", "p50": "p95", "drift.worst": "drift.share"}.get(name, name)
+    if condition == NOTHING_SERVES:
+        return "rate"
     return {"errors": "error_share", "rate": "rate"}.get(panel, "p95")
