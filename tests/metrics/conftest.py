@@ -258,6 +258,10 @@ class RealPrometheus:
             {"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": namespace, "pod": name}}
             for name, port in pods.ports.items()
         ]
+        self.target_ports(groups)
+
+    def target_ports(self, groups):
+        """Scrape these, as a file of service discovery has them."""
         (self.folder / "targets.json").write_text(json.dumps(groups))
 
     async def start(self):
@@ -272,6 +276,7 @@ class RealPrometheus:
                 f"--config.file={self.folder}/prometheus.yml",
                 f"--storage.tsdb.path={self.folder}/data",
                 f"--web.listen-address=127.0.0.1:{self.port}",
+                "--enable-feature=native-histograms",
                 stdout=log,
                 stderr=log,
             )
@@ -289,6 +294,15 @@ class RealPrometheus:
             body = await answer.json()
         assert body["status"] == "success", body
         return [(row["metric"], float(row["value"][1])) for row in body["data"]["result"]]
+
+    async def range(self, query, start, end, step):
+        """What the HTTP API itself says of a range: {labels: {time: value as it is written}}."""
+        params = {"query": query, "start": str(start), "end": str(end), "step": str(step)}
+        async with self.session.get(f"{self.url}/api/v1/query_range", params=params) as answer:
+            body = await answer.json()
+        assert body["status"] == "success", body
+        rows = body["data"]["result"]
+        return {tuple(sorted(row["metric"].items())): dict(row["values"]) for row in rows}
 
     async def until_rows(self, query, count):
         end = time.monotonic() + DEADLINE

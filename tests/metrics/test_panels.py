@@ -97,3 +97,17 @@ def test_a_wrong_word_is_named(text, words):
 def test_what_is_scraped_seldom_has_a_longer_window():
     assert panels.filled("$window $slow", SCOPE, 30) == "30s 120s"
     assert panels.filled("$window $slow", SCOPE, 300) == "300s 300s"
+
+
+def test_each_deployment_alone_is_named_without_a_look_at_its_pods():
+    text = "$each(histogram_quantile($quantile,$sum(rate(x{$selector}[$window]))))"
+    one, other = panels.filled(text, SCOPE, 30, "p95").strip("()").split(" or ")
+    assert one.startswith("label_replace(histogram_quantile(0.95,sum by (namespace) (rate(x{namespace=~")
+    assert ("churn\\\\-blue" in one, "churn\\\\-green" in one) == (True, False)
+    assert one.endswith('"deployment","churn-blue","namespace",".*")')
+    assert "churn-green" in other
+
+
+def test_of_many_deployments_each_is_not_a_query_of_its_own():
+    many = Scope([service({"blue": [], "green": []}, name=f"s{number}") for number in range(50)])
+    assert panels.filled("$each($sum(x{$selector}))", many, 30) == panels.filled("$sum(x{$selector})", many, 30)

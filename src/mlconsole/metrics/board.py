@@ -40,6 +40,8 @@ class Board:
         self._finest = max(FEW_SECONDS, refresh)
         self._seconds = self._until = self._compare = 0.0
         self._panel = ""
+        self._window = 0
+        """How far the rates that are on the charts look back."""
         self._names: dict[str, frozenset[str]] = {}
         self._existing_due = -math.inf
         self._plans = plans(settings, {})
@@ -105,10 +107,14 @@ class Board:
         """What is to be asked now; `now` by the server's clock."""
         asked = self._existing_questions(now)
         until = self._until or now
+        if max(window, self._step) != self._window:
+            # Points of rates that look back otherwise do not belong on one line.
+            self._window = max(window, self._step)
+            self._charts, self._earlier = {}, {}
         for plan in self._wanted():
-            asked += self._points_questions(plan, self._charts, until, window)
+            asked += self._points_questions(plan, self._charts, until)
             if self._compare:
-                asked += self._points_questions(plan, self._earlier, until - self._shift, window)
+                asked += self._points_questions(plan, self._earlier, until - self._shift)
         return asked
 
     def _existing_questions(self, now: float) -> list[Asked]:
@@ -147,14 +153,14 @@ class Board:
                 self._charts.pop(plan.id, None)
                 self._earlier.pop(plan.id, None)
 
-    def _points_questions(self, plan: Plan, charts: dict[str, Chart], until: float, window: int) -> list[Asked]:
+    def _points_questions(self, plan: Plan, charts: dict[str, Chart], until: float) -> list[Asked]:
         chart = charts.get(plan.id)
         if chart is None:
             colors = [color.name for color in self._service.colors]
             chart = charts[plan.id] = Chart(self._service.key, self._seconds, self._step, colors)
         due = chart.missing(until)
         step, scope = self._step, queries.Scope([self._service])
-        texts = {stat: panels.filled(text, scope, max(window, step), stat) for stat, text in plan.queries.items()}
+        texts = {stat: panels.filled(text, scope, self._window, stat) for stat, text in plan.queries.items()}
         if charts is self._charts:
             self._queries[plan.id] = "\n".join(texts.values())
         if not due or not texts:

@@ -15,7 +15,9 @@ The results of a query of `mlconsole.toml` must have a label that names the colo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec.structs import replace
 
 from mlconsole.domain.services import ModelService
 
@@ -25,6 +27,7 @@ _LONGEST = 46
 """A Deployment's name up to here stands whole in its pods' names; Kubernetes cuts them at 58 characters and 5 more."""
 _CUT = 57
 FEW_NAMESPACES = 30
+FEW_DEPLOYMENTS = 20
 
 
 class Scope:
@@ -74,6 +77,17 @@ class Scope:
         """`sum`, `max`, `avg`, ... of `expression` by Deployment, and by the labels in `by`."""
         return f"{function} by (namespace,{','.join((LABEL, *by))}) ({self.labelled(expression)})"
 
+    def each(self, fill: Callable[[Scope], str]) -> str:
+        """What `fill` makes of each Deployment alone, with it as a label; of all at once where they are many."""
+        alone = [(color.deployment, service, color) for service in self.services for color in service.colors]
+        if len(alone) > FEW_DEPLOYMENTS:
+            return fill(self)
+        parts = []
+        for name, service, color in alone:
+            one = fill(_Alone([replace(service, colors=(color,))]))
+            parts.append(f'label_replace({one},"{LABEL}",{quoted(name)},"namespace",".*")')
+        return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"
+
     def labelled(self, expression: str) -> str:
         """`expression` with the Deployment as a label."""
         result = f'label_replace({expression},"{LABEL}","$1","pod","(.+){_SUFFIX}")'
@@ -81,6 +95,13 @@ class Scope:
             pattern = quoted(pod_pattern(name))
             result = f'label_replace({result},"{LABEL}",{quoted(name)},"pod",{pattern})'
         return result
+
+
+class _Alone(Scope):
+    """One Deployment, whose name is known without a look at the pods' names."""
+
+    def aggregated(self, function: str, expression: str, *by: str) -> str:
+        return f"{function} by ({','.join(('namespace', *by))}) ({expression})"
 
 
 def color_of(labels: Mapping[str, str], service: ModelService) -> str | None:

@@ -6,6 +6,7 @@ import functools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib import resources
 
 import msgspec
@@ -23,7 +24,7 @@ SLOW = 120
 PROBES = '"/?(metrics|health|healthz|ready|readyz|live|livez|ping|docs|openapi.json|favicon.ico)/?"'
 WORDS = ("selector", "exported", "window", "slow", "probes", "quantile", "namespace", "service", "pods")
 """What stands after a `$` in a query, beside the functions."""
-_FUNCTION = re.compile(r"\$(sum|max|min|avg)\s*(?:by\s*\(([\w\s,]*)\)\s*)?\(")
+_FUNCTION = re.compile(r"\$(sum|max|min|avg|each)\s*(?:by\s*\(([\w\s,]*)\)\s*)?\(")
 _WORD = re.compile(r"\$(\w+)\b")
 
 
@@ -97,8 +98,9 @@ def filled(text: str, scope: Scope, window: int, stat: str = "", by: Sequence[st
     while found := _FUNCTION.search(text, at):
         end = _closing(text, found.end())
         labels = [label.strip() for label in (found[2] or "").split(",") if label.strip()]
-        inner = filled(text[found.end() : end], scope, window, stat, by)
-        pieces += [_put(text[at : found.start()], words), scope.aggregated(found[1], inner, *by, *labels)]
+        inner = partial(filled, text[found.end() : end], window=window, stat=stat, by=by)
+        made = scope.each(inner) if found[1] == "each" else scope.aggregated(found[1], inner(scope), *by, *labels)
+        pieces += [_put(text[at : found.start()], words), made]
         at = end + 1
     return "".join([*pieces, _put(text[at:], words)])
 
