@@ -84,6 +84,16 @@ async def test_the_page_and_one_alert_with_what_it_is_of(silent, size):
         assert isinstance(driver.app.screen, AlertsPage)
 
 
+async def test_who_looks_at_the_alerts_hears_the_bell_and_no_words(silent):
+    async with silent() as driver:
+        await ready(driver)
+        await driver.press("w")
+        await driver.until("nothing is wrong by any rule")
+        driver.told(told(SLOW))
+        await driver.until("p95 = 943 ms", gone=("page: slow of",))
+        assert driver.bells == 1
+
+
 async def test_what_is_done_about_one(silent):
     async with silent() as driver:
         await ready(driver)

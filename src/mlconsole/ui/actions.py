@@ -11,6 +11,9 @@ from mlconsole.ui.charting import Charting
 from mlconsole.ui.panes.latency import LatencyPane
 from mlconsole.ui.widgets.table import Table
 
+BEFORE_ALERT = 600.0
+"""Seconds of a chart, at least, on which an alert that began just now is looked at."""
+
 
 class Actions(Charting):
     """The other actions of the console: to look, to move, to go elsewhere."""
@@ -64,7 +67,8 @@ class Actions(Charting):
             table.select(alert.service)
         self.select(alert.service)
         pane = self._main.query_one(LatencyPane)
-        since = pane.show_since(alert.panel, time.time() - (alert.fired_at or alert.since))
+        age = time.time() - (alert.fired_at or alert.since)
+        since = pane.show_since(alert.panel, max(BEFORE_ALERT, age))
         if since:
             self.send(protocol.ShowRange(since))
         self._main.go(4)

@@ -65,6 +65,8 @@ class Caller:
         if how.bell:
             self._app.bell()
         self._write(notification(how.terminal, words))
+        if getattr(self._app.screen, "SHOWS_ALERTS", False):
+            return
         severe = any(alert.severity is Severity.PAGE for alert in new)
         self._app.notify(f"{words} (w)", severity="error" if severe else "warning", timeout=20, markup=False)
 

@@ -27,6 +27,8 @@ Chart = Callable[[Alert], None]
 """Shows the chart that an alert is on."""
 SNOOZE = "1h"
 SILENCE = "2h"
+AGAIN = 45.0
+"""Seconds after which it is asked again what an alert is likely of."""
 PLACEHOLDERS = {
     "snooze": f"how long, and why: {SNOOZE} known, being fixed (enter for {SNOOZE})",
     "silence": f"silence in Alertmanager: how long, and why: {SILENCE} known, being fixed",
@@ -38,6 +40,8 @@ class _OnAlerts(ModalScreen[None]):
 
     CSS_PATH = "page.tcss"
     AUTO_FOCUS = ""
+    SHOWS_ALERTS = True
+    """Nobody has to be told in words who looks at them."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back"),
         Binding("q", "back", "back"),
@@ -214,6 +218,7 @@ class AlertPage(_OnAlerts):
         super().__init__(known, send, chart)
         self._alert = alert
         """As it was seen last, also when it is forgotten."""
+        self._asked = 0.0
 
     def compose(self) -> ComposeResult:
         """The lines, the keys."""
@@ -227,7 +232,6 @@ class AlertPage(_OnAlerts):
     def on_mount(self) -> None:
         """Ask what it is of, and write once the width is known."""
         self.query_one("#alert-words").display = False
-        self._send(protocol.AskCause(self._alert.id))
         self.call_after_refresh(self.renew)
 
     def on_resize(self) -> None:
@@ -245,9 +249,13 @@ class AlertPage(_OnAlerts):
     def renew(self) -> None:
         """Write it again."""
         self._alert = self._find(self._alert.id) or self._alert
-        cause = self._known.causes.get(self._alert.id)
+        cause, now = self._known.causes.get(self._alert.id), time.time()
+        if now - self._asked >= AGAIN:
+            # With more figures more can be said.
+            self._asked = now
+            self._send(protocol.AskCause(self._alert.id))
         width = max(20, self.query_one("#page-body").size.width - 2)
-        self.query_one("#page-lines", Lines).show(render.details(self._alert, cause, time.time(), width))
+        self.query_one("#page-lines", Lines).show(render.details(self._alert, cause, now, width))
         self.show_keys()
 
     def action_scroll(self, by: int) -> None:
