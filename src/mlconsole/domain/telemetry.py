@@ -74,6 +74,8 @@ class Telemetry(Struct, frozen=True):
     panels: tuple[Panel, ...] = ()
     marks: tuple[Mark, ...] = ()
     problem: str = ""
+    until: float = 0.0
+    """The end that was asked for; 0 where it is now."""
     compare: float = 0.0
     """By how many seconds the series with a `ghost` are shifted; 0 where none was asked for."""
 

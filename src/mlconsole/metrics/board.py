@@ -29,6 +29,8 @@ SOON_SECONDS = 10.0
 MOST_LINES = 40
 """Lines of one colour on a panel: more classes than that tell nobody anything."""
 FEW_SECONDS = 1.0
+SETTLED_SECONDS = 30.0
+"""After which a point is what it stays: what was late for it has come."""
 
 
 class Board:
@@ -112,9 +114,9 @@ class Board:
             self._window = max(window, self._step)
             self._charts, self._earlier = {}, {}
         for plan in self._wanted():
-            asked += self._points_questions(plan, self._charts, until)
+            asked += self._points_questions(plan, self._charts, until, now)
             if self._compare:
-                asked += self._points_questions(plan, self._earlier, until - self._shift)
+                asked += self._points_questions(plan, self._earlier, until - self._shift, now)
         return asked
 
     def _existing_questions(self, now: float) -> list[Asked]:
@@ -153,18 +155,21 @@ class Board:
                 self._charts.pop(plan.id, None)
                 self._earlier.pop(plan.id, None)
 
-    def _points_questions(self, plan: Plan, charts: dict[str, Chart], until: float) -> list[Asked]:
+    def _points_questions(self, plan: Plan, charts: dict[str, Chart], until: float, now: float) -> list[Asked]:
         chart = charts.get(plan.id)
         if chart is None:
             colors = [color.name for color in self._service.colors]
             chart = charts[plan.id] = Chart(self._service.key, self._seconds, self._step, colors)
-        due = chart.missing(until)
+        late = now - max(SETTLED_SECONDS, 3 * self._step)
+        due = chart.missing(until, settled=bool(self._until) and until < late)
         step, scope = self._step, queries.Scope([self._service])
         texts = {stat: panels.filled(text, scope, self._window, stat) for stat, text in plan.queries.items()}
         if charts is self._charts:
             self._queries[plan.id] = "\n".join(texts.values())
         if not due or not texts:
             chart.finish(due)
+            if charts is self._charts:
+                self._shown = chart.window
             return []
         told: list[str] = []
         last = list(texts)[-1]
