@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from mlconsole.domain import validated
+from mlconsole.domain.plans import Verdict
 from mlconsole.domain.registry import ModelVersion, RegisteredModel
 from mlconsole.domain.services import ModelService
 from mlconsole.ui.render import words
@@ -19,15 +21,25 @@ COLUMNS = (
     Column("score", 4, 16, right=True, drop=2),
     Column("Δ live", 4, 8, right=True, drop=5),
     Column("serves", 0, 14, drop=1),
-    Column("made", 2, 5, right=True, drop=4),
-    Column("git", 0, 7, drop=6),
-    Column("by", 0, 14, drop=7),
+    Column("validated", 0, 9, drop=4),
+    Column("against", 0, 20, drop=6),
+    Column("made", 2, 5, right=True, drop=7),
+    Column("git", 0, 7, drop=8),
+    Column("by", 0, 14, drop=9),
 )
+SKEW = 300.0
+"""Seconds that the clock of whoever validated may be ahead."""
+VALIDATED = {
+    Verdict.PASS: ("✔ PASS", Slot.GOOD),
+    Verdict.FAIL: ("✖ FAIL", Slot.BAD),
+    Verdict.UNKNOWN: ("? UNKNOWN", Slot.WARN),
+}
 
 
 def main_metric(model: RegisteredModel) -> str:
     """The metric shown for every version, or empty."""
     names = {name for version in model.versions if version.run for name in version.run.metrics}
+    names = {name for name in names if not name.startswith(validated.METRICS)}
     return next((name for name in PREFERRED if name in names), min(names, default=""))
 
 
@@ -57,11 +69,26 @@ def _row(version: ModelVersion, metric: str, reference: float | None, service: M
         line(Span(f"{metric} ", Slot.DIM), words.metric(score)) if metric else EMPTY,
         delta,
         serves or _status(version),
+        *_validated(version, now),
         line(Span(words.rough_age(now - version.created_at), Slot.DIM)) if version.created_at else EMPTY,
         line(Span(version.run.git_sha[:7] if version.run else "", Slot.DIM)),
         line(Span(version.user or (version.run.user if version.run else ""), Slot.DIM)),
     )
     return Row(version.version, cells)
+
+
+def _validated(version: ModelVersion, now: float) -> tuple[Line, Line]:
+    """What its last validation said; how long ago, and against what."""
+    stamp = validated.stamp_of(version.tags)
+    if stamp is None:
+        return EMPTY, EMPTY
+    age, against = _age(stamp, now), f"vs {stamp.baseline}" if stamp.baseline else ""
+    return line(Span(*VALIDATED[stamp.verdict])), line(Span(f"{age} {against}".strip(), Slot.DIM))
+
+
+def _age(stamp: validated.Stamp, now: float) -> str:
+    """A time that lies ahead is no age."""
+    return words.rough_age(now - stamp.at) if 0 < stamp.at <= now + SKEW else ""
 
 
 def _between(spans: list[Span]) -> list[Span]:
@@ -88,6 +115,7 @@ def _status(version: ModelVersion) -> Line:
 def details(model: RegisteredModel, version: ModelVersion, width: int, now: float) -> list[Line]:
     """Everything about one version, for a page of its own."""
     found: list[Line] = [line(Span(f"{model.name} v{version.version}", Slot.STRONG))]
+    stamp = validated.stamp_of(version.tags)
     facts = [
         ("aliases", " ".join(f"@{alias}" for alias in version.aliases)),
         ("stage", f"{version.stage} (deprecated in MLflow)" if version.stage else ""),
@@ -95,6 +123,7 @@ def details(model: RegisteredModel, version: ModelVersion, width: int, now: floa
         ("made", f"{words.stamp(version.created_at)}, {words.rough_age(now - version.created_at)} ago"),
         ("by", version.user),
         ("source", version.source),
+        ("validated", _validation(stamp, now)),
         ("input example", "yes" if version.has_input_example else "none"),
         ("inputs", ", ".join(f"{field.name} {field.type}" for field in version.inputs)),
         ("outputs", ", ".join(f"{field.name} {field.type}".strip() for field in version.outputs)),
@@ -118,10 +147,19 @@ def details(model: RegisteredModel, version: ModelVersion, width: int, now: floa
     sections = (
         ("metrics", {name: words.metric(value) for name, value in run.metrics.items()} if run else {}),
         ("parameters", run.params if run else {}),
-        ("tags", version.tags),
+        ("tags", {name: value for name, value in version.tags.items() if name != validated.TAG or not stamp}),
         ("run tags", run.tags if run else {}),
     )
     return found + list(itertools.chain.from_iterable(_section(title, items, width) for title, items in sections))
+
+
+def _validation(stamp: validated.Stamp | None, now: float) -> str:
+    """`PASS 3h ago vs v13: 6 checks passed`."""
+    if stamp is None:
+        return ""
+    age = _age(stamp, now)
+    facts = (str(stamp.verdict), f"{age} ago" if age else "", f"vs {stamp.baseline}" if stamp.baseline else "")
+    return f"{' '.join(fact for fact in facts if fact)}: {stamp.why}"
 
 
 def _section(title: str, items: dict[str, str], width: int) -> list[Line]:
