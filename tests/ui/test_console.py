@@ -10,7 +10,7 @@ import pytest
 
 from mlconsole.cluster.errors import Conflict
 from mlconsole.domain.history import decode
-from mlconsole.ui.keys import KEYS, MORE
+from mlconsole.ui.keys import CHART, KEYS, MORE
 
 
 async def selector(cluster, name):
@@ -156,10 +156,10 @@ async def test_every_page_opens_and_closes(console, key, words):
 
 
 async def test_help_tells_every_key(console):
-    async with console(size=(120, 60)) as driver:
+    async with console(size=(120, 100)) as driver:
         await driver.press("question_mark")
         text = re.sub(r"[│\s]+", " ", await driver.until("keys"))
-        for key in (*KEYS, *MORE):
+        for key in (*KEYS, *CHART, *MORE):
             assert f"{key.written} {key.help[:30]}".split("  ")[0][:20] in text, key
 
 
