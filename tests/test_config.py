@@ -169,3 +169,116 @@ def test_a_rule_says_where_it_is_written(file):
 def test_an_analysis_of_any_service_may_be_required(file):
     text = '[environments.p]\nrequired_gates = ["slow", "smoke"]\n[services.x.analysis.slow]\ncondition = "p95 < 1"\n'
     assert file(text).settings.environments["p"].required_gates == ("slow", "smoke")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '[services.x.panels.latencyy]\ntitle = "t"\n',
+            "mlconsole.toml:2: `services.x.panels.latencyy`: no panel is called 'latencyy', and it has no `query`",
+        ),
+        (
+            '[services.x.panels.new]\nquery = "a"\nqueries = { p = "b" }\n',
+            ":3: `services.x.panels.new.queries`: it has a `query` too",
+        ),
+        (
+            '[services.x.panels.new]\nqury = "a"\n',
+            ":2: unknown key `services.x.panels.new.qury`; did you mean `query`?",
+        ),
+        ('[defaults.panels.new]\nquery = "$sum(x"\n', ":2: `defaults.panels.new.query`: a parenthesis is not closed"),
+        (
+            '[services.x.panels.new]\nquery = "x{$selektor}"\n',
+            ":2: `services.x.panels.new.query`: unknown word $selektor",
+        ),
+        ('[services.x.panels.new.queries]\np95 = ""\n', ":2: `services.x.panels.new.queries.p95`: it is empty"),
+        ('[services.x.panels.new]\nform = "pie"\nquery = "a"\n', ":2: `services.x.panels.new.form`: "),
+        (
+            '[services.x.panels.new]\nform = "heat"\nquery = "a"\n',
+            ":2: `services.x.panels.new.form`: a heat map takes a query by bucket",
+        ),
+        (
+            '[services.x.panels.new]\nlabel = "a"\nqueries = { a = "b" }\n',
+            ":2: `services.x.panels.new.label`: it names the lines of a `query`",
+        ),
+        (
+            '[services.x.panels."New one"]\nquery = "a"\n',
+            "`services.x.panels.New one`: a panel is named with lower-case letters",
+        ),
+        (
+            '[services.x.panels.new]\nquery = "a"\nthresholds = { SLO = "high" }\n',
+            ":3: `services.x.panels.new.thresholds",
+        ),
+        (
+            '[services.x.queries]\n"latency.p59" = "a"\n',
+            "`services.x.queries.latency.p59`: no panel has 'latency.p59'; did you mean 'latency.p99'?",
+        ),
+        (
+            '[metrics]\nprometheus_url = "kube://m"\n',
+            ":2: `metrics.prometheus_url`: 'kube://m': it is not like kube://NAMESPACE/SERVICE:PORT",
+        ),
+        (
+            '[metrics]\nprometheus_url = "kube://m/p:1"\n[metrics.auth]\nusername = "x"\n',
+            "the API server takes the login",
+        ),
+        (
+            '[environments.e]\nprometheus_url = "kube://m/p:1"\n[metrics.auth]\nheaders = { Impersonate-User = "x" }\n',
+            ":2: `environments.e.prometheus_url`: 'kube://m/p:1': the header Impersonate-User",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_panel_is_told_with_its_place(file, text, words):
+    with pytest.raises(ConfigError) as error:
+        file(text)
+    assert words in str(error.value)
+
+
+def test_panels_of_the_defaults_are_every_services(file):
+    text = '[defaults.panels.heat]\nhidden = true\n[services.x.panels.tokens]\nquery = "$sum(t{$selector})"\n'
+    settings = file(text).settings
+    assert sorted(settings.service("ml", "x").panels) == ["heat", "tokens"]
+    assert sorted(settings.service("ml", "y").panels) == ["heat"]
+
+
+def test_the_one_of_several_named_tables_that_is_wrong_is_told(file):
+    text = '[services.x.panels.a]\nquery = "a"\n[services.x.panels.b]\nquery = 3\n'
+    with pytest.raises(ConfigError, match=r"mlconsole.toml:4: `services.x.panels.b.query`: expected text"):
+        file(text)
+    with pytest.raises(ConfigError, match=r"mlconsole.toml:4: `defaults.panels.b.form`"):
+        file('[defaults.panels.a]\nquery = "a"\n[defaults.panels.b]\nform = "pie"\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[alerts.a]\nseverity = 'page'", ":1: `alerts.a`: it looks at nothing"),
+        ("[alerts.a]\nquery = 'up'", "no `condition`: say what is wrong with the `result`"),
+        ("[alerts.a]\ncondition = 'p95 >'", ":2: `alerts.a.condition`"),
+        ("[alerts.a]\ncondition = 'p95 > 1'\nclear = 'p96 < 1'", ":3: `alerts.a.clear`"),
+        ("[services.x.alerts.a]\ncondition = 'result > 1'", "`result` is that of a query, and there is none"),
+        ("[services.x.alerts.a]\nconditon = 'p95 > 1'", "did you mean `condition`?"),
+        ("[alerts.a]\ncondition = 'p95 > 1'\nfor = 'soon'", "no duration"),
+        ("[notify.webhook]\nurl = 'hooks.example'", "is not an address like https://"),
+        ("[notify]\ncommand = ['']", "the program to run, and it is empty"),
+        ("[notify]\nbel = true", "did you mean `bell`?"),
+    ],
+)
+def test_an_alert_that_is_none_is_told_with_its_place(tmp_path, text, words):
+    path = tmp_path / "mlconsole.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load({"config": str(path)}, {})
+    assert words in str(caught.value)
+
+
+def test_alerts_are_read_with_their_durations(tmp_path):
+    path = tmp_path / "mlconsole.toml"
+    path.write_text(
+        "[alerts.slow]\ncondition = 'p95 > 0.5'\nfor = '2m'\nkeep_firing_for = '30s'\n"
+        "[defaults.alerts.off]\nenabled = false\n[services.x.alerts.own]\ncondition = 'rate < 1'\nfor = 0\n"
+        "[notify.webhook]\nurl = 'https://hooks.example/x'\ntimeout = '3s'\n"
+    )
+    settings = load({"config": str(path)}, {}).settings
+    assert (settings.alerts["slow"].hold, settings.alerts["slow"].keep_firing_for) == (120.0, 30.0)
+    assert set(settings.service("ml", "x").alerts) == {"off", "own"}
+    assert settings.notify.webhook.timeout == 3.0

@@ -336,14 +336,29 @@ def _under(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _pin(tree: Mapping[str, Any], error: msgspec.ValidationError) -> tuple[str, str]:
     """(the table, msgspec's words) of the first thing wrong. msgspec alone does not say in which of several tables."""
-    for section, kind in (("environments", Environment), ("services", ServiceSettings)):
-        tables = tree.get(section)
-        for name, table in tables.items() if isinstance(tables, dict) else ():
-            try:
-                msgspec.convert(table, kind)
-            except msgspec.ValidationError as found:
-                return f"{section}.{name}", str(found)
+    tables: dict[str, tuple[Any, type[Struct]]] = {"defaults": (tree.get("defaults", {}), ServiceSettings)}
+    for section, type_ in (("environments", Environment), ("services", ServiceSettings)):
+        of_section = tree.get(section)
+        for name, table in of_section.items() if isinstance(of_section, dict) else ():
+            tables[f"{section}.{name}"] = table, type_
+    for name, (table, kind) in tables.items():
+        try:
+            msgspec.convert(table, kind)
+        except msgspec.ValidationError as found:
+            return _pin_inner(name, table) or (name, str(found))
     return "", str(error)
+
+
+def _pin_inner(name: str, table: Any) -> tuple[str, str] | None:
+    """The same within one table, of the tables there that people name."""
+    for inner in _NAMED:
+        made = table.get(inner) if isinstance(table, dict) else None
+        for key, value in made.items() if isinstance(made, dict) else ():
+            try:
+                msgspec.convert(value, _INNER[inner])
+            except msgspec.ValidationError as found:
+                return f"{name}.{inner}.{key}", str(found)
+    return None
 
 
 _TABLES: dict[str, type[Struct]] = {
@@ -376,11 +391,16 @@ _INNER: dict[str, type[Struct]] = {
     "alerts": Alert,
 }
 """By the first words under an environment or a service."""
+_NAMED = ("analysis", "panels", "alerts", "freeze")
+"""Those of which there are several, by names that people give them."""
 
 
 def _table(table: str, inner: str) -> type[Struct]:
     """The type of a table: `inner` is its path under `table`, which is one environment or one service, or nothing."""
     if table:
+        _, named, _ = ["", "", *table.rsplit(".", 2)][-3:]
+        if named in _NAMED:
+            return _INNER[named]
         of_one = Environment if table.startswith("environments.") else ServiceSettings
         return _inner(inner, of_one)
     if inner.startswith("defaults"):

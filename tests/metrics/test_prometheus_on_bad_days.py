@@ -155,6 +155,27 @@ async def test_logins(stand_in, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("path", "header"),
+    [("/select/0/prometheus", None), ("/prometheus/", "ml|eu"), ("/api/prom", "ml")],
+    ids=["VictoriaMetrics", "Mimir", "Cortex"],
+)
+async def test_tenants_are_named_in_the_path_or_in_a_header(stand_in, path, header):
+    paths = []
+
+    async def at(request):
+        paths.append(request.path)
+        return web.json_response(vector(({}, 1)))
+
+    stand_in.error = at
+    stand_in.url += path
+    reply = await asked(stand_in, headers={"X-Scope-OrgID": header} if header else {})
+    assert reply.failure is None
+    assert paths == [path.rstrip("/") + "/api/v1/query"]
+    assert stand_in.headers[0].get("X-Scope-OrgID") == header
+    assert stand_in.asked[0][1]["limit"] == "10001"
+
+
+@pytest.mark.parametrize(
     ("auth", "words"),
     [
         ({"bearer_token_env": "NOT_SET"}, "names NOT_SET, which is not set"),
