@@ -251,34 +251,31 @@ def test_the_one_of_several_named_tables_that_is_wrong_is_told(file):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[alerts.a]\nseverity = 'page'", ":1: `alerts.a`: it looks at nothing"),
-        ("[alerts.a]\nquery = 'up'", "no `condition`: say what is wrong with the `result`"),
-        ("[alerts.a]\ncondition = 'p95 >'", ":2: `alerts.a.condition`"),
-        ("[alerts.a]\ncondition = 'p95 > 1'\nclear = 'p96 < 1'", ":3: `alerts.a.clear`"),
-        ("[services.x.alerts.a]\ncondition = 'result > 1'", "`result` is that of a query, and there is none"),
-        ("[services.x.alerts.a]\nconditon = 'p95 > 1'", "did you mean `condition`?"),
-        ("[alerts.a]\ncondition = 'p95 > 1'\nfor = 'soon'", "no duration"),
-        ("[notify.webhook]\nurl = 'hooks.example'", "is not an address like https://"),
-        ("[notify]\ncommand = ['']", "the program to run, and it is empty"),
-        ("[notify]\nbel = true", "did you mean `bell`?"),
+        ("gain = {max_drop = 1.0}", "validation.metrics.gain`: which way is better nobody knows by its name"),
+        ("rmse = {mx = 1}", "unknown key `services.fraud.validation.metrics.mx`; did you mean `max`"),
+        ("f1 = {max_drop = -1}", "expected a number >= 0.0"),
+        ("f1 = {min = 0.9, max = 0.8}", "min is above max: nothing passes"),
+        ("f1 = {min = nan}", "min is no number"),
     ],
 )
-def test_an_alert_that_is_none_is_told_with_its_place(tmp_path, text, words):
+def test_a_limit_that_says_too_little_or_cannot_hold_is_refused_with_its_place(tmp_path, text, words):
     path = tmp_path / "mlconsole.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigError) as caught:
+    path.write_text(f"[services.fraud.validation.metrics]\n{text}\n")
+    with pytest.raises(ConfigError) as told:
         load({"config": str(path)}, {})
-    assert words in str(caught.value)
+    assert words in str(told.value)
+    assert "mlconsole.toml:" in str(told.value)
 
 
-def test_alerts_are_read_with_their_durations(tmp_path):
-    path = tmp_path / "mlconsole.toml"
-    path.write_text(
-        "[alerts.slow]\ncondition = 'p95 > 0.5'\nfor = '2m'\nkeep_firing_for = '30s'\n"
-        "[defaults.alerts.off]\nenabled = false\n[services.x.alerts.own]\ncondition = 'rate < 1'\nfor = 0\n"
-        "[notify.webhook]\nurl = 'https://hooks.example/x'\ntimeout = '3s'\n"
+def test_the_defaults_of_validation_are_those_of_the_domain():
+    from mlconsole.configvalidation import Validation
+    from mlconsole.domain import validation
+    from mlconsole.domain.statistics.bootstrap import RESAMPLES
+
+    found = Validation()
+    assert (found.max_drop, found.min_rows, found.confidence, found.resamples) == (
+        validation.MAX_DROP,
+        validation.MIN_ROWS,
+        validation.CONFIDENCE,
+        RESAMPLES,
     )
-    settings = load({"config": str(path)}, {}).settings
-    assert (settings.alerts["slow"].hold, settings.alerts["slow"].keep_firing_for) == (120.0, 30.0)
-    assert set(settings.service("ml", "x").alerts) == {"off", "own"}
-    assert settings.notify.webhook.timeout == 3.0
