@@ -20,6 +20,7 @@ finally:
 PLANNED = ["deploy", "switch", "rollback", "scale", "restart", "pause", "unpause", "adopt", "drill"]
 OF_OPERATIONS = [*PLANNED, "operations", "audit", "keep", "approve", "abort", "handover", "resume", "abandon"]
 ALSO = [["--help"], ["--version"], ["demo", "--help"], ["statsu"], ["drift", "--help"], ["validate", "--help"]]
+ALSO += [["alerts", "--help"], ["watch", "--help"]]
 
 
 @pytest.mark.parametrize("arguments", [*ALSO, *([name, "--help"] for name in OF_OPERATIONS)], ids=" ".join)

@@ -35,7 +35,7 @@ def rules_of(settings: Settings, service: ModelService) -> tuple[Rule, ...]:
 
 
 def _built_in(p95: float | None, errors: float | None) -> list[Rule]:
-    found = [Rule(SERVING, NOTHING_SERVES, hold=20.0, keep_firing=20.0, severity=Severity.PAGE, origin=OWN)]
+    found = [Rule(SERVING, NOTHING_SERVES, hold=10.0, keep_firing=10.0, severity=Severity.PAGE, origin=OWN)]
     if errors is not None:
         condition, clear = f"error_share > {errors:g}", f"error_share < {0.8 * errors:g}"
         found.append(Rule("errors", condition, "", 30.0, clear, 60.0, Severity.PAGE, origin=OWN))
