@@ -111,6 +111,7 @@ def test_a_window_moves_by_whole_columns():
 def test_an_instant_outside_has_no_column():
     view = window(END - HOUR, END, 60)
     assert [view.column(at) for at in (END - 2 * HOUR, END + 120, math.nan, math.inf)] == [None] * 4
+    assert view._replace(cell=0.5).column(1.7e308) is None
 
 
 @pytest.mark.parametrize(

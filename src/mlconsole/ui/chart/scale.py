@@ -37,7 +37,8 @@ class Window(NamedTuple):
 
     def column(self, at: float) -> int | None:
         """The column of an instant, or None where it is outside."""
-        place = math.floor(at / self.cell) - self.first if math.isfinite(at) else -1
+        place = at / self.cell
+        place = math.floor(place) - self.first if math.isfinite(place) else -1
         return place if 0 <= place < self.columns else None
 
 
