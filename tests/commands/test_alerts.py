@@ -178,3 +178,11 @@ async def test_without_headless_it_says_where_the_screen_is(run):
     ended = await run("watch")
     assert ended.code == 2
     assert "the console" in ended.err
+
+
+async def test_the_rights_to_look_are_all_that_it_takes(run, guarded, home):
+    guarded("viewer")
+    (home / "mlconsole.toml").write_text("[metrics]\nscrape = false\n")
+    ended = await run("alerts", "--output", "json")
+    assert ended.code == 0
+    assert {rule["holds"] for rule in ended.json["rules"] if rule["rule"] == "serving"} == {False}

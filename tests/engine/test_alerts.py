@@ -144,6 +144,8 @@ async def test_another_place_starts_from_nothing(place):
     await place.look(0.9, 0.9, 0.9)
     assert place.only().state is State.FIRING
     place.scope = place.another("other")
+    place.alerts.leave()
+    assert place.alerts.publication().lines == ()
     assert await place.look(0.9) == [State.PENDING]
 
 

@@ -101,6 +101,11 @@ class Alerts:
         self._alerts: tuple[Alert, ...] = ()
         self._published = self._make()
 
+    def leave(self) -> None:
+        """The place is left now: until the new one was looked at there is nothing to say."""
+        self._known = None
+        self.forget()
+
     # ---- life
 
     async def run(self) -> None:

@@ -208,6 +208,7 @@ class Engine:
             self._scope_task.add_done_callback(self._retired.discard)
         scope = Scope(self._settings, context, namespace, self._feeds.glances, self._feeds.offload, self._wake.set)
         self._scope = scope
+        self._alerts.leave()
         self._scope_task = asyncio.create_task(scope.run())
         self._scope_task.add_done_callback(self._scope_ended)
         self._context, self._namespace = context, namespace
