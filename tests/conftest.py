@@ -9,6 +9,7 @@ import os
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # whoever imports MLflow first: no test calls home
 BEFORE = pytest.StashKey[dict]()
 TRIED = "tried"
 ONCE = (
