@@ -1,6 +1,7 @@
 """The arithmetic of drift, against scipy's and against what was published."""
 
 import math
+import warnings
 
 import msgspec
 import numpy as np
@@ -38,9 +39,14 @@ def sample(values):
 def test_ks_of_raw_values_is_scipys(one, other):
     mine, its = sample(one), sample(other)
     found, _ = samples.distances(mine, its)
-    expected = stats.ks_2samp(one, other)
-    assert found == pytest.approx(expected.statistic, abs=1e-15)
-    assert samples.exact(mine, its, found) == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found == pytest.approx(stats.ks_2samp(one, other).statistic, abs=1e-15)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            exactly = stats.ks_2samp(one, other).pvalue
+        except RuntimeWarning:  # its chance came out a little above one, and it gives another method's
+            exactly = 1.0
+    assert samples.exact(mine, its, found) == pytest.approx(exactly, rel=1e-9)
     if len(one) > 1 and len(other) > 1:  # of a single value scipy says NaN
         asymptotic = samples.asymptotic(np.array([found]), np.array([len(one)]), np.array([len(other)]))
         assert asymptotic[0] == pytest.approx(stats.ks_2samp(one, other, method="asymp").pvalue, rel=1e-12)

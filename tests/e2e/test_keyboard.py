@@ -38,7 +38,8 @@ class Console:
 
 @pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def console(request, service):
-    """The console on the service's namespace."""
+    """The console on the service's namespace; kept connections hold up no drain for long."""
+    service.write_config('[defaults.watch]\ndrain = "1s"\n')
     program = Program([sys.executable, "-m", "mlconsole"], *request.param, **service.environ)
     yield Console(program)
     program.close()

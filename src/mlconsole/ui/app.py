@@ -223,6 +223,8 @@ class Console(Actions):
 
     def _paint(self) -> None:
         """Paint the header and one pane; the next one in a moment, so that a key never waits for all of them."""
+        if not self.screen_stack:
+            return  # the console ends
         pane = next((name for name in ALL if name in self._concerned), "")
         self._concerned.discard(pane)
         self._main.renew((pane,))

@@ -66,8 +66,8 @@ def mark(item: OperationLine) -> Span:
 
 
 def left(item: OperationLine, now: float) -> str:
-    """What is left of its phase's time, or nothing."""
-    return words.countdown(item.until - now) if item.until and item.alive else ""
+    """What is left of its phase's time, or nothing: a drain may go on when its time has passed."""
+    return words.countdown(item.until - now) if item.alive and item.until > now else ""
 
 
 def short(item: OperationLine, now: float) -> Line:
@@ -75,7 +75,7 @@ def short(item: OperationLine, now: float) -> Line:
     op = item.operation
     if not item.alive:
         return line(Span(f"▲ {op.plan.kind} INTERRUPTED in {op.phase}", Slot.BAD), Span(" o", Slot.MARK))
-    time_left = f" {left(item, now)} left" if item.until else ""
+    time_left = f" {time} left" if (time := left(item, now)) else ""
     if op.phase in WAITS:
         return line(Span(f"▲ {op.plan.kind}: {_asked(op.phase)}{time_left}", Slot.BAD), Span(" o", Slot.MARK))
     return line(Span(f"▶ {op.plan.kind}: {op.phase}{time_left}", Slot.MARK))
@@ -116,7 +116,7 @@ def pane(item: OperationLine, now: float, width: int) -> list[Line]:
     op = item.operation
     loud = waits(item)
     sign = Span(f"{'▲' if loud else '▶'} {what(op)}", Slot.BAD if loud else Slot.MARK)
-    time_left = f"{left(item, now)} left" if item.until and item.alive else ""
+    time_left = f"{time} left" if (time := left(item, now)) else ""
     found = flowed(
         [
             line(sign),
