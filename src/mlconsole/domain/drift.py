@@ -120,6 +120,28 @@ class FeatureDrift(Struct, frozen=True, kw_only=True):
         return self.variation if self.method is Method.CHI_SQUARE else self.ks
 
 
+class Picture(Struct, frozen=True):
+    """Two distributions to be drawn on each other: the shares of both, bin by bin."""
+
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+    edges: tuple[float, ...] = ()
+    """Of numbers: the first bin is below the first edge, the last above the last."""
+    names: tuple[str, ...] = ()
+    """Of categories, fit to be shown."""
+
+
+class Trend(Struct, frozen=True):
+    """How a feature got where it is, as far as it was watched."""
+
+    since: float
+    """When its verdict became what it is."""
+    watched: float
+    """Since when it is watched: a verdict as old may be older."""
+    distances: tuple[float | None, ...] = ()
+    """The newest last, one a table."""
+
+
 class DriftTable(Struct, frozen=True):
     """Every feature of a service or of a table, the largest effect first."""
 
@@ -135,6 +157,17 @@ class DriftTable(Struct, frozen=True):
     why: str = ""
     """The rule by which it is so, in words."""
     limits: Limits = Limits()
+    pictures: dict[str, Picture] = {}
+    """Of the features with the largest effects, by `key_of`."""
+    trends: dict[str, Trend] = {}
+    """By `key_of`."""
+    references: dict[str, str] = {}
+    """What each colour is held against, in words."""
+
+
+def key_of(row: FeatureDrift) -> str:
+    """What names a row in its table."""
+    return f"{row.kind is Kind.PREDICTION:d}/{row.color}/{row.feature}"
 
 
 def by_effect(rows: Sequence[FeatureDrift]) -> tuple[FeatureDrift, ...]:

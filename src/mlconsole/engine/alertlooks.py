@@ -19,7 +19,7 @@ from mlconsole.domain import conditions, health
 from mlconsole.domain.alerts import Look, Rule, panel_of
 from mlconsole.domain.computing import Facts
 from mlconsole.domain.conditions import Condition, ConditionError
-from mlconsole.domain.drift import DriftTable, DriftVerdict
+from mlconsole.domain.drift import DriftTable, DriftVerdict, Kind
 from mlconsole.domain.health import FEW_REQUESTS
 from mlconsole.domain.services import Color, Health, ModelService
 from mlconsole.domain.telemetry import Glance
@@ -164,7 +164,7 @@ def drifted(table: DriftTable | None, color: str) -> tuple[float | None, float |
     """The share of a colour's features that drifted, the largest PSI, and why they are unknown."""
     if table is None:
         return None, None, "drift is read for the selected service only"
-    rows = [row for row in table.features if row.color == color]
+    rows = [row for row in table.features if row.color == color and row.kind is not Kind.PREDICTION]
     judged = [row for row in rows if row.verdict is not DriftVerdict.UNKNOWN]
     if not judged or 2 * len(judged) < len(rows):
         why = next((row.why for row in rows if row.why), "") or table.problem or "no figures of its features"

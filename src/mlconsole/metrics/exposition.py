@@ -21,11 +21,22 @@ ERRORS = "ml_prediction_errors_total"
 DURATION = "ml_prediction_duration_seconds"
 FEATURE = "ml_feature_value"
 REFERENCE = "ml_feature_reference_share"
+REFERENCE_ROWS = "ml_feature_reference_rows"
+PREDICTION_VALUE = "ml_prediction_value"
+PREDICTION_REFERENCE = "ml_prediction_reference_share"
+PREDICTION = ""
+"""The name under which the values of the prediction stand among the features: no feature has it."""
 STARTED = "process_start_time_seconds"
 FAILED_STATUSES = frozenset({"error", "errors", "failed", "failure", "exception"})
 """What the label `status` says of a prediction that failed, where no family counts the errors."""
 _WANTED = (PREDICTIONS, ERRORS, f"{DURATION}_bucket", STARTED)
-_FEATURES = (f"{FEATURE}_bucket", REFERENCE)
+_FEATURES = (
+    f"{FEATURE}_bucket",
+    REFERENCE,
+    REFERENCE_ROWS,
+    f"{PREDICTION_VALUE}_bucket",
+    PREDICTION_REFERENCE,
+)
 MAX_LABELS = 4096
 """Characters of a line before its value; a longer one is none of a model server's own and is left out."""
 MAX_LINES = 50_000
@@ -64,6 +75,8 @@ class Page(Struct):
     features: dict[str, dict[float, float]] = {}
     references: dict[str, dict[float, float]] = {}
     """Cumulative shares of the training data by upper edge."""
+    rows: dict[str, float] = {}
+    """Rows that the shares rest on."""
     color: str = ""
     version: str = ""
     odd: tuple[str, ...] = ()
@@ -110,7 +123,7 @@ class Parser:
         Raises Malformed.
         """
         text = _text(body)
-        page = Page(buckets={}, features={}, references={})
+        page = Page(buckets={}, features={}, references={}, rows={})
         counted: dict[str, float] = {}
         odd: set[str] = set()
         for sample in self.samples(text, (*_WANTED, *_FEATURES) if features else _WANTED):
@@ -198,6 +211,12 @@ def _without(page: Page, odd: set[str]) -> Page:
         page.features = {}
     if REFERENCE in odd:
         page.references = {}
+    if f"{PREDICTION_VALUE}_bucket" in odd:
+        page.features.pop(PREDICTION, None)
+    if PREDICTION_REFERENCE in odd:
+        page.references.pop(PREDICTION, None)
+    if REFERENCE_ROWS in odd:
+        page.rows = {}
     page.odd = tuple(sorted(odd))
     return page
 
@@ -228,16 +247,29 @@ def _started(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
 
 
 def _feature(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
-    edge, name = _edge(sample), sample.labels.get("feature")
+    edge, name = _edge(sample), _subject(sample)
     if edge is not None and name is not None:
         into = page.features.setdefault(name, {})
         into[edge] = into.get(edge, 0.0) + sample.value
 
 
 def _reference(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
-    edge, name = _edge(sample), sample.labels.get("feature")
+    edge, name = _edge(sample), _subject(sample)
     if edge is not None and name is not None:
         page.references.setdefault(name, {})[edge] = sample.value
+
+
+def _rows(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
+    name = _subject(sample)
+    if name is not None:
+        page.rows[name] = sample.value
+
+
+def _subject(sample: Sample) -> str | None:
+    """The feature that a sample is of, or the prediction."""
+    if sample.name.startswith("ml_prediction"):
+        return PREDICTION
+    return sample.labels.get("feature") or None
 
 
 def _edge(sample: Sample) -> float | None:
@@ -255,4 +287,7 @@ _TAKE = {
     STARTED: _started,
     f"{FEATURE}_bucket": _feature,
     REFERENCE: _reference,
+    REFERENCE_ROWS: _rows,
+    f"{PREDICTION_VALUE}_bucket": _feature,
+    PREDICTION_REFERENCE: _reference,
 }

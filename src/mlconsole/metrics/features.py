@@ -11,13 +11,16 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 
-from mlconsole.domain.drift import DriftTable
+from msgspec.structs import replace
+
+from mlconsole.domain.drift import DriftTable, Kind, by_effect, key_of
 from mlconsole.domain.reference import Numeric
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.statistics import verdicts
 from mlconsole.domain.statistics.judging import Pair, judge_all
+from mlconsole.domain.statistics.pictures import picture
 from mlconsole.domain.text import visible
-from mlconsole.metrics.exposition import Page
+from mlconsole.metrics.exposition import PREDICTION, Page
 from mlconsole.metrics.ledger import grown_buckets, restarted
 from mlconsole.metrics.prometheus import Row
 from mlconsole.metrics.queries import DRIFT_WINDOW, color_of
@@ -25,6 +28,7 @@ from mlconsole.metrics.queries import DRIFT_WINDOW, color_of
 BIN = 30.0
 """Seconds that counts are gathered over; the window moves by as much."""
 MOST_FEATURES = 2000
+MOST_PICTURES = 100
 EXPORTED = "training shares exported by the servers"
 Histogram = dict[float, float]
 Features = dict[str, Histogram]
@@ -36,30 +40,82 @@ class Seen:
     def __init__(self) -> None:
         self.counts: Features = {}
         self.references: Features = {}
+        self.rows: dict[str, float] = {}
         self.at = 0.0
 
 
 def table(service: ModelService, at: float, seen: Mapping[tuple[str, str], Seen]) -> DriftTable:
     """The table of a service from what was seen by colour and version."""
-    pairs: list[Pair] = []
+    pairs: dict[str, list[Pair]] = {}
+    against: dict[str, str] = {}
     problems: list[str] = []
+    of_color = {color.name: _of_version(color, seen) for color in service.colors}
     for color in service.colors:
-        found = _of_version(color, seen)
+        found = of_color[color.name]
         if isinstance(found, str):
             problems.append(found)
             continue
         names = sorted(found.counts.keys() | found.references.keys())
         if len(names) > MOST_FEATURES:
             problems.append(f"{color.name}: {len(names)} features, the first {MOST_FEATURES} are shown")
-        pairs += [
-            pair(visible(name, 80), color.name, found.references.get(name, {}), found.counts.get(name, {}))
-            for name in names[:MOST_FEATURES]
-        ]
+        other = None if found.references else _other(color, of_color)
+        if names:
+            against[color.name] = f"{other[0]}, live" if other else EXPORTED
+            pairs[color.name] = [_pair(name, color.name, found, other) for name in names[:MOST_FEATURES]]
     problem = "; ".join(problems)
     if not pairs and not problem:
         problem = "the servers export no ml_feature_value: monitor.features of the serving contract would"
-    rows = judge_all(pairs) if pairs else []
-    return verdicts.table(rows, service=service.key, at=at, reference=EXPORTED, problem=problem)
+    return _judged(service, at, pairs, against, problem)
+
+
+def _judged(
+    service: ModelService, at: float, pairs: Mapping[str, list[Pair]], against: dict[str, str], problem: str
+) -> DriftTable:
+    """Each colour is a family of its own; what is said of all of them is said of the live one."""
+    tables = {color: verdicts.table(judge_all(mine)) for color, mine in pairs.items()}
+    live = service.live_color
+    first = live.name if live and live.name in tables else next(iter(tables), "")
+    made = tables.get(first) or verdicts.table([])
+    rows = by_effect([row for one in tables.values() for row in one.features])
+    columns = {(one.color, one.prediction, one.feature): one for mine in pairs.values() for one in mine}
+    pictures = {}
+    for row in rows[:MOST_PICTURES]:
+        one = columns[row.color, row.kind is Kind.PREDICTION, row.feature]
+        drawn = picture(one.reference, one.current)
+        if drawn is not None:
+            pictures[key_of(row)] = drawn
+    words = f"{first}: {made.why}" if len(tables) > 1 else made.why
+    return replace(
+        made,
+        service=service.key,
+        at=at,
+        features=rows,
+        problem=problem,
+        reference=against.get(first, EXPORTED),
+        references=against,
+        why=words,
+        pictures=pictures,
+    )
+
+
+def _pair(name: str, color: str, found: Seen, other: tuple[str, Seen] | None) -> Pair:
+    """A feature (or the prediction) and its reference: what the servers export, else what the other colour sees."""
+    counts, reference = found.counts.get(name, {}), found.references.get(name, {})
+    rows = found.rows.get(name) or (max(found.rows.values(), default=None) if name == PREDICTION else None)
+    if other is not None:
+        theirs = other[1].counts.get(name, {})
+        rows = theirs.get(math.inf, 0.0)
+        reference = {edge: count / rows for edge, count in theirs.items()} if rows else {}
+    made = pair(visible(name, 80) or "prediction", color, reference, counts, rows)
+    return replace(made, prediction=name == PREDICTION)
+
+
+def _other(color: Color, of_color: Mapping[str, Seen | str]) -> tuple[str, Seen] | None:
+    """Another colour that counted something, by its name."""
+    for name, found in of_color.items():
+        if name != color.name and isinstance(found, Seen) and found.counts:
+            return name, found
+    return None
 
 
 def pair(
@@ -103,6 +159,7 @@ class FeatureLedger:
         self._window = window
         self._bins: dict[tuple[str, str], dict[int, Features]] = {}
         self._references: dict[tuple[str, str], Features] = {}
+        self._rows: dict[tuple[str, str], dict[str, float]] = {}
         self._last: dict[str, tuple[float, Page]] = {}
         self._at: dict[tuple[str, str], float] = {}
 
@@ -114,6 +171,7 @@ class FeatureLedger:
         self._at[key] = at
         if page.references:
             self._references[key] = page.references
+            self._rows[key] = page.rows
         before = self._last.get(pod)
         self._last[pod] = (at, page)
         if before is None or before[1].version != page.version or not 0 < at - before[0] <= self._window:
@@ -137,6 +195,7 @@ class FeatureLedger:
             item = result[key] = Seen()
             item.at = at
             item.references = self._references.get(key, {})
+            item.rows = self._rows.get(key, {})
             for features in self._bins.get(key, {}).values():
                 for name, counts in features.items():
                     _add(item.counts, name, counts)
@@ -151,6 +210,7 @@ class FeatureLedger:
             del self._at[key]
             self._bins.pop(key, None)
             self._references.pop(key, None)
+            self._rows.pop(key, None)
 
 
 def _grow(into: Features, name: str, before: Histogram | None, after: Histogram, anew: bool) -> None:
@@ -180,17 +240,24 @@ def seen_by_prometheus(
             color, version, feature, edge = place
             item = result.setdefault((color, version), Seen())
             item.at = at
+            if edge is None:
+                if is_reference:
+                    item.rows[feature] = row.values[-1]
+                continue
             into = item.references if is_reference else item.counts
             into.setdefault(feature, {})[edge] = row.values[-1]
     return result
 
 
-def _place(row: Row, service: ModelService) -> tuple[str, str, str, float] | None:
-    color, feature = color_of(row.labels, service), row.labels.get("feature")
+def _place(row: Row, service: ModelService) -> tuple[str, str, str, float | None] | None:
+    """Colour, version, feature and edge; the rows of a reference have no edge, the prediction no feature."""
+    color, feature, text = color_of(row.labels, service), row.labels.get("feature", PREDICTION), row.labels.get("le")
     try:
-        edge = float(row.labels.get("le", ""))
+        edge = float(text) if text else None
     except ValueError:
         return None
-    if color is None or not feature or not row.values or math.isnan(edge):
+    if color is None or not row.values or (edge is not None and math.isnan(edge)):
+        return None
+    if edge is None and feature == PREDICTION:
         return None
     return color, row.labels.get("version", ""), feature, edge

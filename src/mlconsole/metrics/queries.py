@@ -60,14 +60,16 @@ def age_query(scope: Scope) -> str:
 
 
 def feature_query(scope: Scope, window: float = DRIFT_WINDOW) -> str:
-    """How much the features' histograms grew, by Deployment, version, feature and bucket."""
-    grown = f"increase(ml_feature_value_bucket{{{scope.selector}}}[{window:.0f}s])"
+    """How much the features' histograms and the prediction's (no feature) grew, by Deployment, version and bucket."""
+    names = "ml_feature_value_bucket|ml_prediction_value_bucket"
+    grown = f'increase({{__name__=~"{names}",{scope.selector}}}[{window:.0f}s])'
     return scope.grouped(grown, "version", "feature", "le")
 
 
 def reference_query(scope: Scope) -> str:
-    """The training data's cumulative shares, by Deployment, version, feature and bucket."""
-    return scope.highest(f"ml_feature_reference_share{{{scope.selector}}}", "version", "feature", "le")
+    """The training data's cumulative shares by Deployment, version, feature and bucket; its rows without a bucket."""
+    names = "ml_feature_reference_share|ml_prediction_reference_share|ml_feature_reference_rows"
+    return scope.highest(f'{{__name__=~"{names}",{scope.selector}}}', "version", "feature", "le")
 
 
 def interval_query(scope: Scope, known: frozenset[str] = frozenset()) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mlconsole.domain.drift import MINIMUM_SAMPLE, DriftTable, DriftVerdict
+from mlconsole.domain.drift import MINIMUM_SAMPLE, DriftTable, DriftVerdict, Kind
 from mlconsole.domain.health import FEW_REQUESTS
 from mlconsole.domain.services import Color, ModelService, PodState
 from mlconsole.domain.text import visible
@@ -229,11 +229,12 @@ def _few(n: float) -> str:
 
 def _drift(table: DriftTable) -> tuple[float | None, float | None, str]:
     """The share of the features that drifted, the largest index, and why they are unknown."""
-    judged = [row for row in table.features if row.verdict is not DriftVerdict.UNKNOWN and row.psi is not None]
-    unknown = len(table.features) - len(judged)
+    rows = [row for row in table.features if row.kind is not Kind.PREDICTION]
+    judged = [row for row in rows if row.verdict is not DriftVerdict.UNKNOWN and row.psi is not None]
+    unknown = len(rows) - len(judged)
     if not judged or unknown > len(judged):
-        first = next((row.why for row in table.features if row.why), "")
-        return None, None, table.problem or f"{unknown} of {len(table.features)} features cannot be judged: {first}"
+        first = next((row.why for row in rows if row.why), "")
+        return None, None, table.problem or f"{unknown} of {len(rows)} features cannot be judged: {first}"
     drifted = sum(row.verdict is DriftVerdict.DRIFTED for row in judged)
     return drifted / len(judged), max(row.psi or 0.0 for row in judged), ""
 

@@ -5,29 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from msgspec import Struct
-
+from mlconsole.domain.drift import Picture
 from mlconsole.domain.reference import Categorical, Numeric
 from mlconsole.domain.statistics import samples
 from mlconsole.domain.statistics.judging import Column, aligned, in_bins
 from mlconsole.domain.statistics.samples import Values
 from mlconsole.domain.text import visible
 
+__all__ = ["Picture", "picture"]
+
 BINS = 32
 CATEGORIES = 8
 TAIL = 0.005
 """Of raw values at either end, left to the outermost bins."""
-
-
-class Picture(Struct, frozen=True):
-    """Shares of both, bin by bin."""
-
-    reference: tuple[float, ...]
-    current: tuple[float, ...]
-    edges: tuple[float, ...] = ()
-    """Of numbers: the first bin is below the first edge, the last above the last."""
-    names: tuple[str, ...] = ()
-    """Of categories, fit to be shown."""
 
 
 def picture(reference: Column | None, current: Column | None) -> Picture | None:
