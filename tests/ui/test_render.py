@@ -355,6 +355,9 @@ def test_drift_rows_say_the_verdict_in_a_word_and_unknown_is_a_dash():
         "–",
         "12",
         "◌ 12 of 200",
+        "",
+        "",
+        "–",
         "needs 200 values",
     ]
 

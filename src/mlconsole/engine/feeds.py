@@ -15,6 +15,7 @@ from mlconsole.engine import protocol
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.scope import Scope
 from mlconsole.engine.through import through
+from mlconsole.engine.trends import Trends
 from mlconsole.images.engine import DockerFeed
 from mlconsole.metrics import kube
 from mlconsole.metrics.asking import Request
@@ -37,6 +38,7 @@ class Feeds:
         self.prometheus_url = self.alertmanager_url = ""
         """Those of the place that is looked at."""
         self._touched: set[str] = set()
+        self._trends = Trends()
         self.offload = Offload()
         """The workers, for whoever else asks the sources something."""
         self._registry = RegistryFeed(settings.registry, self.offload, wake)
@@ -72,6 +74,7 @@ class Feeds:
     def place_changed(self, context: str, namespace: str, *, home: bool) -> None:
         """Another place: nothing of the one before counts. `home` for that which the console was started for."""
         self._touched.clear()
+        self._trends.forget()
         self._place = (context, namespace)
         if home and not self._home:
             self._home = context
@@ -125,8 +128,9 @@ class Feeds:
         return self._metrics.telemetry(key)
 
     def drift(self, key: str) -> DriftTable | None:
-        """The drift table of a service."""
-        return self._metrics.drift(key)
+        """The drift table of a service, with what its features did before."""
+        table = self._metrics.drift(key)
+        return self._trends.of(table) if table is not None else None
 
     def registry(self, service: ModelService, settings: ServiceSettings) -> protocol.Registry:
         """The registered model of a service: by the configuration's word, else by its release's, else by its name."""

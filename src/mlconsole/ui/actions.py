@@ -86,7 +86,7 @@ class Actions(Charting):
             self.select(self._main.pointed())
 
     def on_table_chosen(self, event: Table.Chosen) -> None:
-        """Enter on a row: the service's colours, the version's page, the run's."""
+        """Enter on a row: the service's colours, the version's page, the feature's."""
         pane = event.table.parent.id if event.table.parent is not None else ""
         if pane == "fleet":
             self._main.go(6)
@@ -96,6 +96,12 @@ class Actions(Charting):
             page = choices.version(self.known, event.key)
             if page is not None:
                 self.push_screen(page)
+        elif pane == "drift":
+            from mlconsole.ui.screens import drift
+
+            feature = drift.page(self.known, event.key)
+            if feature is not None:
+                self.push_screen(feature)
 
     # ---- actions: move
 

@@ -27,9 +27,11 @@ class DriftPane(Pane):
         table = known.drift.table if known.drift else None
         service = known.service
         live = service.live_color if service else None
-        rows = drift.rows(table, live.name if live else "") if table else []
+        name = live.name if live else ""
+        glances = known.detail.glances if known.detail else ()
+        rows = drift.rows(table, name, glances, now) if table else []
         self.query_one(Table).show(rows, self._empty(known))
-        self.tell(known, now, f"against {table.reference}" if table and rows and self.size.width > 50 else "")
+        self.tell(known, now, drift.headline(table, name, self.size.width) if table and rows else "")
 
     def _empty(self, known: Known) -> list[Line]:
         table, width = known.drift.table if known.drift else None, max(10, self.size.width - 6)

@@ -1,10 +1,22 @@
-"""The drift table: features by effect, the live colour's first reason to look."""
+"""The drift table: features by effect, the live colour's first reason to look; and one feature with all its figures."""
 
 from __future__ import annotations
 
-from mlconsole.domain.drift import MINIMUM_SAMPLE, DriftTable, DriftVerdict, FeatureDrift
+from collections.abc import Sequence
+
+from mlconsole.domain.drift import (
+    MINIMUM_SAMPLE,
+    DriftTable,
+    DriftVerdict,
+    FeatureDrift,
+    Kind,
+    Picture,
+    Trend,
+    key_of,
+)
+from mlconsole.domain.telemetry import Glance
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import Line, Slot, Span, hue, line
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, line, wrapped
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row
 
@@ -17,33 +29,181 @@ VERDICTS = {
 COLUMNS = (
     Column("feature", 11, 40, grows=True),
     Column("colour", 4, 9),
-    Column("PSI", 4, 6, right=True, drop=1),
-    Column("effect", 6, 6, right=True, drop=2),
-    Column("n", 1, 7, right=True, drop=4),
+    Column("PSI", 4, 6, right=True, drop=3),
+    Column("effect", 6, 6, right=True, drop=1),
+    Column("n", 1, 7, right=True, drop=6),
     Column("verdict", 4, 12),
-    Column("", 0, 40, drop=5),
+    Column("trend", 5, 12, drop=2),
+    Column("since", 5, 7, right=True, drop=4),
+    Column("traffic", 4, 7, right=True, drop=5),
+    Column("", 0, 40, drop=7),
 )
+LEVELS = "▁▂▃▄▅▆▇█"
+FULL = 0.3
+"""The effect at the top of a trend, where none is larger."""
+TREND = 12
+BOTH, BEFORE, NOW = "█", "─", "+"
+"""Of a bar: what both have, what the reference has more, what is more now. They differ in ASCII and without colours."""
 
 
-def rows(table: DriftTable, live: str) -> list[Row]:
+def rows(table: DriftTable, live: str, glances: Sequence[Glance] = (), now: float = 0.0) -> list[Row]:
     """A row for each feature of each colour, as the table orders them."""
-    return [_row(item, item.color == live) for item in table.features]
+    return [_row(table, item, item.color == live, glances, now) for item in table.features]
 
 
-def _row(item: FeatureDrift, live: bool) -> Row:
+def _row(table: DriftTable, item: FeatureDrift, live: bool, glances: Sequence[Glance], now: float) -> Row:
+    key = key_of(item)
+    trend = table.trends.get(key)
     word, slot = VERDICTS[item.verdict]
     if item.verdict is DriftVerdict.UNKNOWN and item.n_current < MINIMUM_SAMPLE:
         word = f"◌ {item.n_current} of {MINIMUM_SAMPLE}"
     cells: tuple[Line, ...] = (
-        line(item.feature),
+        line(item.feature if item.kind is not Kind.PREDICTION else Span(item.feature, Slot.STRONG)),
         line(Span(f"{'●' if live else '○'} {item.color or 'live'}", hue(item.color, live))),
         line(_figure(item.psi)),
         line(_figure(item.effect)),
         line(Span(_rough(item.n_current), Slot.DIM)),
         line(Span(word, slot)),
+        line(Span(sparkline(trend.distances if trend else ()), slot)),
+        line(Span(words.rough_age(now - trend.since) if trend and now else "", Slot.DIM)),
+        line(Span(traffic(item.color, glances), Slot.DIM)),
         line(Span(item.why, Slot.DIM)),
     )
-    return Row(f"{item.feature}/{item.color}", cells)
+    return Row(key, cells)
+
+
+def headline(table: DriftTable, live: str, width: int) -> str:
+    """What the pane's title says: what is said of the live colour, and what it is held against."""
+    word, _ = VERDICTS[table.verdict]
+    against = table.references.get(live, table.reference)
+    parts = [word, f"against {against}"] if width > 60 else [word] if width > 24 else []
+    return " · ".join(parts)
+
+
+def sparkline(distances: Sequence[float | None], width: int = TREND) -> str:
+    """The last distances as levels; a gap where one was unknown."""
+    last = distances[-width:]
+    top = max(FULL, *(one for one in last if one is not None), 0.0)
+    return "".join(" " if one is None else LEVELS[min(len(LEVELS) - 1, int(one / top * len(LEVELS)))] for one in last)
+
+
+def traffic(color: str, glances: Sequence[Glance]) -> str:
+    """The share of the requests that a colour gets, or a dash."""
+    rates = {glance.color: glance.requests_per_second or 0.0 for glance in glances}
+    total = sum(rates.values())
+    return f"{rates[color] / total:.0%}" if color in rates and total > 0 else words.UNKNOWN
+
+
+# ---- one feature
+
+
+def details(table: DriftTable, key: str, glances: Sequence[Glance], live: str, now: float, width: int) -> list[Line]:
+    """The page of one row."""
+    row = next(item for item in table.features if key_of(item) == key)
+    trend, picture = table.trends.get(key), table.pictures.get(key)
+    word, slot = VERDICTS[row.verdict]
+    standing = "live" if row.color == live else "not live"
+    reference = table.references.get(row.color, table.reference) or "unknown"
+    found = [line(Span(word, slot), Span(f"  {row.why}" if row.why else ""))]
+    found += wrapped(meaning(row, table), width, Slot.DIM)
+    found.append(EMPTY)
+    found += _facts(
+        [
+            ("colour", f"{row.color or 'live'}, {standing}, {traffic(row.color, glances)} of the traffic"),
+            ("reference", reference),
+            ("since", _since(trend, now)),
+        ],
+        width,
+    )
+    if trend is not None and len(trend.distances) > 1:
+        found.append(line(Span("trend       ", Slot.DIM), Span(sparkline(trend.distances, max(5, width - 12)), slot)))
+    found += [EMPTY, *_facts(_figures(row), width), EMPTY]
+    found += drawn(picture, width) if picture else [line(Span("there is nothing to draw on each other", Slot.DIM))]
+    return [fit(item, width) if sum(len(span.text) for span in item) > width else item for item in found]
+
+
+def meaning(row: FeatureDrift, table: DriftTable) -> str:
+    """What the verdict means."""
+    limit = table.limits.min_effect
+    match row.verdict:
+        case DriftVerdict.DRIFTED:
+            return (
+                f"The change is sure (q < {table.limits.alpha:g}), and {limit:.0%} of the rows or more lie elsewhere."
+            )
+        case DriftVerdict.LOOK:
+            return f"The change is sure, but in fewer than {limit:.0%} of the rows. It does not count as drifted."
+        case DriftVerdict.UNKNOWN:
+            return "Nothing can be said yet: this is not taken for ok."
+        case DriftVerdict.OK:
+            return f"No change of {limit:.0%} of the rows that is sure; one of twice that would have been seen."
+
+
+def _since(trend: Trend | None, now: float) -> str:
+    if trend is None:
+        return "unknown"
+    words_of = f"{words.stamp(trend.since)}, {words.ago(now - trend.since)}"
+    return f"{words_of} or longer: it is watched since then" if trend.since <= trend.watched else words_of
+
+
+def _figures(row: FeatureDrift) -> list[tuple[str, str]]:
+    n = "unknown" if row.n_reference is None else f"{row.n_reference:,}"
+    distance = "variation" if row.variation is not None else "KS"
+    lost = bool(row.missing_current or row.missing_reference)
+    upper = f" to {row.ks_upper:.3f}" if row.ks_upper is not None else ""
+    return [
+        ("effect", f"{_fine(row.effect)} of the rows lie elsewhere"),
+        (distance, f"{_fine(row.distance)}{upper}"),
+        ("q", f"{words.UNKNOWN if row.q_value is None else f'{row.q_value:.2g}'}  {row.method}".rstrip()),
+        ("PSI", _fine(row.psi)),
+        ("n", f"{row.n_current:,} now, {n} in the reference"),
+        ("mde", f"a distance of {_fine(row.mde)} would be seen four times out of five"),
+    ] + ([("missing", f"{_share(row.missing_current)} now, {_share(row.missing_reference)} before")] if lost else [])
+
+
+def _facts(facts: Sequence[tuple[str, str]], width: int) -> list[Line]:
+    found: list[Line] = []
+    for name, value in facts:
+        pieces = wrapped(value, max(8, width - 12))
+        label = name
+        for piece in pieces:
+            found.append(line(Span(f"{label:<12}", Slot.DIM), *piece))
+            label = ""
+    return found
+
+
+def drawn(picture: Picture, width: int) -> list[Line]:
+    """A bar a bin: what both have, then what one of them has more."""
+    labels = picture.names or _bins(picture.edges)
+    wide = min(18, max(map(len, labels)))
+    room = max(4, width - wide - 18)
+    top = max(*picture.reference, *picture.current, 1e-9)
+    head = f"{'':<{wide}}  before    now  "
+    found = [
+        line(
+            Span(head, Slot.DIM),
+            Span(f"{BOTH} both  "),
+            Span(f"{BEFORE} before only  ", Slot.DIM),
+            Span(f"{NOW} now only", Slot.WARN),
+        )
+    ]
+    for label, before, now in zip(labels, picture.reference, picture.current, strict=True):
+        both, more = round(min(before, now) / top * room), round(max(before, now) / top * room)
+        rest = Span(BEFORE * (more - both), Slot.DIM) if before > now else Span(NOW * (more - both), Slot.WARN)
+        figures = f"  {before:>6.1%} {now:>6.1%}  "
+        found.append(line(Span(f"{label[:wide]:>{wide}}", Slot.DIM), figures, Span(BOTH * both), rest))
+    return found
+
+
+def _bins(edges: Sequence[float]) -> tuple[str, ...]:
+    return (*(f"≤ {edge:.5g}" for edge in edges), f"> {edges[-1]:.5g}")
+
+
+def _fine(value: float | None) -> str:
+    return words.UNKNOWN if value is None else f"{value:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return words.UNKNOWN if value is None else f"{value:.1%}"
 
 
 def _figure(value: float | None) -> str:
