@@ -104,7 +104,7 @@ def details(table: DriftTable, key: str, glances: Sequence[Glance], live: str, n
     word, slot = VERDICTS[row.verdict]
     standing = "live" if row.color == live else "not live"
     reference = table.references.get(row.color, table.reference) or "unknown"
-    found = [line(Span(word, slot), Span(f"  {row.why}" if row.why else ""))]
+    found = [line(Span(word, slot)), *wrapped(row.why, width)]
     found += wrapped(meaning(row, table), width, Slot.DIM)
     found.append(EMPTY)
     found += _facts(
