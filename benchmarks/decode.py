@@ -92,10 +92,10 @@ def pages(count: int) -> list[bytes]:
 
 def ours(texts: list[bytes]) -> tuple[float, float, object]:
     """(seconds in all, longest pause, what is kept): what the reflector does with pages, down to the rows."""
-    from mlconsole.cluster import objects
+    from mlconsole.cluster import decoding, objects
     from mlconsole.cluster.tables import PodTable
 
-    decoder, table, spent = objects.ItemDecoder(objects.Pod), PodTable(lambda _: None), []
+    decoder, table, spent = decoding.ItemDecoder(objects.Pod), PodTable(lambda _: None), []
     for text in texts:
         began = time.perf_counter()
         _, items = decoder.chunk(text)
