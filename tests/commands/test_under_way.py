@@ -50,6 +50,15 @@ async def test_nothing_is_under_way(run, fraud):
     assert (await run("operations", "--output", "json")).json["operations"] == []
 
 
+@pytest.mark.parametrize("command", ["operations", "audit", "keep", "approve", "abort", "resume", "abandon"])
+async def test_a_slip_of_the_keys_is_no_service_where_nothing_is_under_way(run, fraud, command):
+    sure = () if command in ("operations", "audit") else ("--yes", "--reason", "because")
+    ended = await run(command, "fruad", "--output", "json", *sure)
+    assert ended.code == 2
+    assert ended.json["error"] == "there is no Service ml/fruad"
+    assert ended.json["hint"] == "there is fraud"
+
+
 async def test_what_waits_is_listed_with_all_that_can_be_asked(run, guarded, waiting):
     ended = await run("operations", "--output", "json")
     (found,) = ended.json["operations"]

@@ -217,7 +217,7 @@ def _of_exception(error: BaseException, what: str) -> ClusterError:
 
 _NETWORK_WORDS: tuple[tuple[tuple[type[BaseException], ...], tuple[str, ...], str, str], ...] = (
     ((ssl.SSLError,), ("SSL",), "", "TLS failed: check the client certificate and the server's address"),
-    ((TimeoutError,), (), "no answer in time", "check the network or the VPN; c changes the context"),
+    ((TimeoutError,), (), "no answer in time", "check the network or the VPN, or go to another context"),
     ((socket.gaierror,), ("DNS",), "its name is not known", "check the server's name, DNS and the VPN"),
     ((ConnectionRefusedError,), (), "connection refused", "is the API server up, and the port right?"),
     (

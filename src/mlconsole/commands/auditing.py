@@ -99,6 +99,8 @@ async def _read(args: argparse.Namespace, config: Settings) -> Read:
             past = await session.past(args.service)
             records = past.records
             problems += past.complaints
+            if not records and not args.local:
+                await session.assert_there(args.service)
         except (ClusterError, TimeoutError) as error:
             if not args.local:
                 raise

@@ -72,6 +72,7 @@ class Direction:
             session = self._runner.run(self._open())
             under = self._runner.run(session.under_way(self._args.service))
             if under is None:
+                self._runner.run(session.assert_there(self._args.service))
                 return self._nothing(session)
             if not self._json or not self._args.yes:
                 self._show(under)

@@ -55,6 +55,8 @@ async def _found(session: Session, service: str | None) -> list[UnderWay]:
     if not service:
         return sorted(await session.all_under_way(), key=lambda under: under.operation.key)
     under = await session.under_way(service)
+    if under is None:
+        await session.assert_there(service)
     return [under] if under else []
 
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from mlconsole.cluster import fresh, history, resources
 from mlconsole.cluster.colors import Hints
@@ -44,6 +47,18 @@ READ = (
     resources.AUTOSCALERS,
 )
 READ_SECONDS = 60.0
+
+
+class _Meta(msgspec.Struct):
+    name: str
+
+
+class _Named(msgspec.Struct):
+    metadata: _Meta
+
+
+class _Names(msgspec.Struct):
+    items: list[_Named]
 
 
 class Session:
@@ -139,6 +154,24 @@ class Session:
             executor.dismiss()
             raise
         return await self._attach(folder, report, executor, to_the_end)
+
+    async def assert_there(self, service: str) -> None:
+        """Raise PlanError where there is no such Service: a slip of the keys is not "nothing is under way".
+
+        Asked only where nothing is known of it: an operation outlives its Service. Raises ClusterError, TimeoutError.
+        """
+        namespace, name = self.key(service)
+        path = f"/api/v1/namespaces/{namespace}/services"
+        async with asyncio.timeout(READ_SECONDS):
+            try:
+                await self.connection.get(f"{path}/{name}")
+                return
+            except NotFound:
+                listed = msgspec.json.decode(await self.connection.get(path), type=_Names)
+        names = sorted(item.metadata.name for item in listed.items)
+        near = difflib.get_close_matches(name, names, 3) or names[:5]
+        hint = f"there is {', '.join(near)}" if near else f"namespace {namespace} has no Service"
+        raise PlanError(f"there is no Service {namespace}/{name}", hint, 2)
 
     # ---- what is under way
 
