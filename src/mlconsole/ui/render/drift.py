@@ -117,8 +117,9 @@ def details(table: DriftTable, key: str, glances: Sequence[Glance], live: str, n
     )
     if trend is not None and len(trend.distances) > 1:
         found.append(line(Span("trend       ", Slot.DIM), Span(sparkline(trend.distances, max(5, width - 12)), slot)))
-    found += [EMPTY, *_facts(_figures(row), width), EMPTY]
+    found.append(EMPTY)
     found += drawn(picture, width) if picture else [line(Span("there is nothing to draw on each other", Slot.DIM))]
+    found += [EMPTY, *_facts(_figures(row), width)]
     return [fit(item, width) if sum(len(span.text) for span in item) > width else item for item in found]
 
 
