@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from mlconsole.cluster import fresh
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import Unreachable
-from mlconsole.config import ServiceSettings, Settings, Verify, Watch
+from mlconsole.config import Environment, ServiceSettings, Settings, Verify, Watch
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Failed, Halted, Overtaken, begin
 from mlconsole.domain.phases import Phase
@@ -297,6 +297,16 @@ async def test_i21_on_its_way_an_operation_stops_at_what_is_unknown(desk):
         assert isinstance(event, Failed), verdict
         waived = replace(runner.operation, waived=("smoke",))
         assert not isinstance(proving._judged(runner.context, waived, [found]), Failed)
+
+
+async def test_i16_no_reason_waives_what_cannot_be_waived_or_what_the_place_requires(desk):
+    runner = runner_of(desk, await desk.plan())
+    waived = replace(runner.operation, waived=("smoke",))
+    unfit = Gate("smoke", Verdict.FAIL, "500", waivable=False)
+    assert isinstance(proving._judged(runner.context, waived, [unfit]), Failed)
+    required = Environment(required_gates=("smoke",))
+    runner.context.settings = replace(desk.settings, environments={"everywhere": required})
+    assert isinstance(proving._judged(runner.context, waived, [replace(unfit, waivable=True)]), Failed)
 
 
 def test_i27_a_secret_that_changed_is_told_without_either():
