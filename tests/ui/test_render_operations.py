@@ -89,6 +89,16 @@ def test_nothing_of_a_plan_is_cut(width):
         assert part.strip().replace(" ", "") in whole, part
 
 
+def test_what_a_gate_found_stands_out_and_below_its_name_where_it_is_long():
+    gate = Gate("answers", Verdict.UNKNOWN, "no pod gave an answer within a second " * 3, "v12", "GET /health " * 8)
+    head, *below = plan.gates([gate], 60)
+    assert plain(head).split() == ["gates", "?", "answers", "UNKNOWN"]
+    assert all(plain(row).startswith(" " * 12) and not plain(row)[12:].startswith(" ") for row in below)
+    slots = {word: row[-1].slot for row in below for word in plain(row).split()}
+    assert (slots["pod"], slots["needed"], slots["/health"]) == (Slot.PLAIN, Slot.DIM, Slot.DIM)
+    assert all(width_of(row) <= 60 for row in (head, *below))
+
+
 def test_what_nobody_may_miss_comes_first():
     stopping = Gate("lock", Verdict.FAIL, "held by ann", "free", "Lease")
     found = [plain(item) for item in plan.lines(a_plan(gates=(stopping,), holder="ann@b/p0"), frozenset(), 100)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlconsole.commands.page import Page
 from mlconsole.domain.phases import ALWAYS
-from mlconsole.domain.plans import Confirmation, Gate, Plan
+from mlconsole.domain.plans import Confirmation, Gate, Plan, Verdict
 
 
 def show(page: Page, plan: Plan, waived: Sequence[str]) -> None:
@@ -74,8 +74,8 @@ def _gate(gate: Gate, waived: Sequence[str]) -> tuple[str, ...]:
     note = ""
     if gate.stops and gate.waivable and gate.name in waived:
         note = "waived; "
-    elif not gate.blocks:
-        note = "does not block; "
+    elif gate.verdict is not Verdict.PASS and not gate.blocks:
+        note = "informs only; "
     age = f", {gate.age:.0f} s old" if gate.age >= 1 else ""
     return gate.name, gate.verdict, gate.value, gate.limit, f"{note}{gate.evidence}{age}"
 

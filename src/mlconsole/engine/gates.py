@@ -69,7 +69,8 @@ def rollout_gate(destination: Color, kind: Kind) -> Gate:
     """Whether all that the destination serves is the one release: in the middle of a rollout it is two."""
     digests = {pod.digest for pod in destination.pods if pod.ready and not pod.terminating and pod.digest}
     evidence = f"status of Deployment {destination.deployment} and imageID of its ready pods, read now"
-    value = f"{destination.updated}/{destination.wish} pods of its template, {len(digests)} image digests"
+    images = f"{len(digests)} image digest{'' if len(digests) == 1 else 's'}"
+    value = f"{destination.updated}/{destination.wish} pods of its template, {images}"
     fine = destination.settled and len(digests) <= 1
     verdict = Verdict.PASS if fine else Verdict.FAIL
     return Gate("rollout", verdict, value, "all, at most 1 digest", evidence, blocks=kind is Kind.SWITCH)

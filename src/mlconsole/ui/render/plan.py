@@ -203,17 +203,25 @@ def _gate(gate: Gate, waived: bool, first: bool, width: int) -> list[Line]:
         notes.append("informs only")
     elif gate.stops:
         notes.append("stops this; w waives it with a reason" if gate.waivable else "stops this; cannot be waived")
-    parts = [
-        line(VERDICTS[gate.verdict], f" {gate.name}", said),
-        line(gate.value, Span(f", needed {gate.limit}" if gate.limit else "", Slot.DIM)),
-        line(Span("; ".join(notes), Slot.WARN)),
-    ]
-    found = _facts("gates" if first else "", [part for part in parts if part], width)
+    head = line(VERDICTS[gate.verdict], f" {gate.name}", said)
+    value = line(gate.value, Span(f", needed {gate.limit}" if gate.limit else "", Slot.DIM))
+    parts = [part for part in (head, value, line(Span("; ".join(notes), Slot.WARN))) if part]
+    room = max(10, width - LABEL - 2)
+    beside, *below = flowed(parts, room)
+    rows = [row for _, *part in below for row in _apart(gate, tuple(part), room)]
     if gate.evidence:
         age = f", {words.age(gate.age)} old" if gate.age >= 1 else ""
-        room = max(10, width - LABEL - 2)
-        found += [line(" " * (LABEL + 2), *piece) for piece in wrapped(gate.evidence + age, room, Slot.DIM, 6)]
-    return found
+        rows += wrapped(gate.evidence + age, room, Slot.DIM, 6)
+    return [*_facts("gates" if first else "", [beside], width), *(line(" " * (LABEL + 2), *row) for row in rows)]
+
+
+def _apart(gate: Gate, part: Line, room: int) -> list[Line]:
+    """What has no room beside a gate's name, broken where it is too long; what was found stands out."""
+    if len(plain(part)) <= room:
+        return [part]
+    if plain(part).startswith(gate.value) and gate.limit:
+        return [*wrapped(gate.value, room), *wrapped(f"needed {gate.limit}", room, Slot.DIM)]
+    return wrapped(plain(part), room, part[-1].slot)
 
 
 def gates(found: Iterable[Gate], width: int) -> list[Line]:
