@@ -59,6 +59,17 @@ async def test_a_slip_of_the_keys_is_no_service_where_nothing_is_under_way(run, 
     assert ended.json["hint"] == "there is fraud"
 
 
+@pytest.mark.parametrize(
+    "words", [("status",), ("switch", "--dry-run"), ("rollback", "--dry-run"), ("drill", "--yes"), ("adopt", "--yes")]
+)
+async def test_a_slip_of_the_keys_is_told_with_what_there_is_where_it_is_planned(run, fraud, words):
+    command, *more = words
+    ended = await run(command, "fruad", "--output", "json", *more)
+    assert ended.code == 2
+    assert ended.json["error"] == "there is no Service ml/fruad"
+    assert ended.json["hint"] == "there is fraud"
+
+
 async def test_what_waits_is_listed_with_all_that_can_be_asked(run, guarded, waiting):
     ended = await run("operations", "--output", "json")
     (found,) = ended.json["operations"]

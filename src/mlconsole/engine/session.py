@@ -117,7 +117,8 @@ class Session:
         namespace, name = self.key(service)
         settings = self._settings.service(namespace, name)
         async with asyncio.timeout(READ_SECONDS):
-            read = await fresh.read(self.connection, namespace, name, hints_of(settings))
+            async with self._named(service):
+                read = await fresh.read(self.connection, namespace, name, hints_of(settings))
             past, problem = await self._history(namespace, name)
         return view.detail(
             read.service,
@@ -139,7 +140,8 @@ class Session:
         if self._executor is None:
             self._executor = await asyncio.to_thread(Executor, self._settings)
         namespace, name = self.key(service)
-        return await self._planner.plan(kind, namespace, name, to_color, revision, wish)
+        async with self._named(service):
+            return await self._planner.plan(kind, namespace, name, to_color, revision, wish)
 
     async def execute(self, plan: Plan, consent: Consent, report: Report, *, to_the_end: bool = False) -> Operation:
         """Have a plan carried out by an executor; what it is at its outcome, or at its very end.
@@ -155,6 +157,15 @@ class Session:
             raise
         return await self._attach(folder, report, executor, to_the_end)
 
+    @contextlib.asynccontextmanager
+    async def _named(self, service: str) -> AsyncIterator[None]:
+        """Say what there is, where a service that was named is not."""
+        try:
+            yield
+        except NotFound:
+            await self.assert_there(service)
+            raise
+
     async def assert_there(self, service: str) -> None:
         """Raise PlanError where there is no such Service: a slip of the keys is not "nothing is under way".
 
@@ -167,7 +178,12 @@ class Session:
                 await self.connection.get(f"{path}/{name}")
                 return
             except NotFound:
+                pass
+            try:
                 listed = msgspec.json.decode(await self.connection.get(path), type=_Names)
+            except Forbidden:
+                words = f"there is no Service {namespace}/{name}"
+                raise PlanError(words, "check the name and the namespace", 2) from None
         names = sorted(item.metadata.name for item in listed.items)
         near = difflib.get_close_matches(name, names, 3) or names[:5]
         hint = f"there is {', '.join(near)}" if near else f"namespace {namespace} has no Service"
