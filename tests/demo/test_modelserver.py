@@ -25,7 +25,7 @@ class Process:
         """A connection to it, when it takes some; None where it takes no more."""
         try:
             return await asyncio.open_connection("127.0.0.1", self.port)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
             return None
 
 

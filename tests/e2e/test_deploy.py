@@ -192,7 +192,7 @@ async def test_an_image_that_is_not_there_is_named_and_what_was_made_is_removed(
 
 @pytest.mark.parametrize("kind_of_service", [Deaf])
 async def test_what_does_not_get_ready_says_why_and_is_put_back(service, load_on):
-    service.write_config(config(deadline="8s"))
+    service.write_config(config(deadline="16s"))  # a busy node takes its time to say why
     service.release("16")
     before, blue = await service.deployment("green"), await service.deployment("blue")
     cases = {
