@@ -171,6 +171,23 @@ async def test_a_return_goes_where_the_traffic_came_from_though_that_was_rolled_
     assert any(step.words.startswith("WARNING: v12 was rolled back from before") for step in desk.steps)
 
 
+async def test_i26_the_alias_goes_back_with_the_traffic(desk, leaves, monkeypatch):
+    followed = []
+
+    async def arrived(context, op):
+        return (Outcome.VERIFIED if op.plan.to_color == "blue" else Outcome.UNVERIFIED), "seen"
+
+    async def alias(context, op):
+        followed.append((op.plan.to_color, op.plan.to_release.version))
+        return Failed("the registry is away")
+
+    monkeypatch.setattr(moving, "_arrival", arrived)
+    monkeypatch.setattr(moving, "alias", alias)
+    await leaves(lambda: None)
+    assert followed == [("blue", "12")]
+    assert "the registry is away" in [step.words for step in desk.steps if step.step == "alias"]
+
+
 # ---- autoscalers
 
 
@@ -307,6 +324,16 @@ async def test_i16_no_reason_waives_what_cannot_be_waived_or_what_the_place_requ
     required = Environment(required_gates=("smoke",))
     runner.context.settings = replace(desk.settings, environments={"everywhere": required})
     assert isinstance(proving._judged(runner.context, waived, [replace(unfit, waivable=True)]), Failed)
+
+
+async def test_i27_what_is_kept_in_the_cluster_of_an_operation_shows_no_secret(desk):
+    op = begin(await desk.plan(), "ann", 0.0)
+    body = {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]}
+    op = replace(op, plan=replace(op.plan, writes=(replace(op.plan.writes[0], body=body),)))
+    await history.keep(desk.connection, op, await history.read(desk.connection, "ml", "fraud"))
+    found = await desk.connection.get("/api/v1/namespaces/ml/configmaps/mlconsole-history-fraud")
+    assert b"DB_PASSWORD" in found
+    assert b"hunter2" not in found
 
 
 def test_i27_a_secret_that_changed_is_told_without_either():
