@@ -349,3 +349,24 @@ async def test_it_ends_with_its_owner(place):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_rules_that_nobody_judges_do_not_read_as_quiet(place, monkeypatch):
+    broken = asyncio.Event()
+
+    async def look():
+        broken.set()
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(place.alerts, "look", look)
+    monkeypatch.setattr("mlconsole.engine.alerts.PULSE", 0.01)
+    task = asyncio.create_task(place.alerts.run())
+    async with asyncio.timeout(30):
+        await broken.wait()
+        while not place.alerts.publication().problem:
+            await asyncio.sleep(0.01)
+    said = "the rules are not judged: KeyError('a fault of ours'); see the log file"
+    assert place.alerts.publication().problem == said
+    monkeypatch.undo()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

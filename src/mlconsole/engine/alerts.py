@@ -96,7 +96,7 @@ class Alerts:
         self._gone: list[Alert] = []
         """Others' alerts that ended a while ago."""
         self._kept = Kept()
-        self._problem = ""
+        self._problem = self._broken = ""
         self._queried = self._seen_at = float("-inf")
         self._alerts: tuple[Alert, ...] = ()
         self._published = self._make()
@@ -114,8 +114,12 @@ class Alerts:
             while True:
                 try:
                     await self.look()
-                except Exception:
+                    self._broken = ""
+                except Exception as error:
+                    # A fault of ours: said where the alerts are, for rules that nobody judges must not read as quiet.
                     log.exception("a look at the alerts failed")
+                    self._broken = f"the rules are not judged: {redact(repr(error))}; see the log file"
+                self._renew()
                 await asyncio.sleep(PULSE)
         finally:
             tasks = list(self._tasks)
@@ -302,7 +306,7 @@ class Alerts:
         return protocol.Alerts(
             self._alerts,
             silences,
-            "; ".join(filter(None, (*failures, self._problem, self.notifier.problem))),
+            "; ".join(filter(None, (self._broken, *failures, self._problem, self.notifier.problem))),
             self._no_silence(),
             protocol.Calling(notify.severity, notify.bell, notify.title, notify.terminal),
         )
