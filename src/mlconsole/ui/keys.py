@@ -97,18 +97,18 @@ CHART = (
 
 MORE = (
     Key("s", "scale", "scale", "scale a colour: how many pods it has", "more", "x s"),
-    Key("t", "restart", "restart", "restart a colour: its pods anew, one after the other", "more", "x t"),
-    Key("p", "pause", "hold a rollout", "hold the rollout of a colour's Deployment, or let it go on", "more", "x p"),
+    Key("t", "restart", "restart", "restart a colour: its pods one by one", "more", "x t"),
+    Key("p", "pause", "hold a rollout", "hold a colour's rollout, or let it go on", "more", "x p"),
     Key(
         "d",
         "drill",
         "rehearse the rollback",
-        "rehearse the way back: dry, the standby asked, both timed",
+        "rehearse the way back: dry and timed",
         "more",
         "x d",
     ),
-    Key("a", "adopt", "adopt", "turn a plain Deployment and Service into blue-green, no request lost", "more", "x a"),
-    Key("u", "release", "undo an adoption", "turn blue-green back into one plain Deployment", "more", "x u"),
+    Key("a", "adopt", "adopt", "make a plain Deployment blue-green", "more", "x a"),
+    Key("u", "release", "undo an adoption", "make it one plain Deployment again", "more", "x u"),
 )
 """The keys of the menu on `x`: what is needed seldom."""
 

@@ -90,10 +90,12 @@ class Operating(App[int]):
             if version:
                 self._plan("deploy", service, version=version)
 
-        if self.known.registry is not None and self.known.registry.model is not None:
+        registry = self.known.registry
+        if registry is not None and registry.model is not None:
             self.push_screen(choices.versions(self.known), chosen)
             return
-        says = f"the registry tells nothing about {service.name}: which version is to be deployed?"
+        told = (registry.problem if registry else "") or f"the registry is not read yet for {service.name}"
+        says = f"{told}: which version is to be deployed?"
         title, hint = f"deploy {service.name}", "a version's number, or @alias"
         self.push_screen(asking.Typed(title, says, hint, asking.something), chosen)
 

@@ -148,9 +148,9 @@ class _OnAlerts(ModalScreen[None]):
         """The keys are the page's again."""
 
     def show_keys(self, *more: tuple[str, str]) -> None:
-        """The line of the keys, on two where there is no room."""
+        """The line of the keys, on two where there is no room; those of an alert where there is one."""
         row = self.query_one(".keys", Lines)
-        pairs = [*more, *render.VERBS, ("esc", "back")]
+        pairs = [*((*more, *render.VERBS) if self.pointed() else ()), ("esc", "back")]
         row.show(flowed([hints(pair) for pair in pairs], max(20, row.size.width or self.app.size.width - 10))[:2])
 
 

@@ -55,7 +55,6 @@ class OperationsPage(ModalScreen[None]):
         own = self._known.under_way(self._known.selected)
         if own is not None:
             table.select(own.operation.id)
-        self.query_one(".keys", Lines).show([hints(("enter", "follow"), ("esc", "back"))])
         table.focus()
         self.call_after_refresh(self.renew)
         self.set_interval(1.0, self.renew)
@@ -85,6 +84,8 @@ class OperationsPage(ModalScreen[None]):
         self.query_one(Table).show(self._rows())
         lines = self.query_one("#operation-lines", Lines)
         lines.show(self._below(max(20, self.query_one(Table).size.width - 2)))
+        follow = [("enter", "follow")] if self._known.operations else []
+        self.query_one(".keys", Lines).show([hints(*follow, ("esc", "back"))])
 
     def _below(self, width: int) -> Sequence[Line]:
         found = self._pointed
