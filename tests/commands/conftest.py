@@ -48,6 +48,20 @@ def home(tmp_path, monkeypatch):
     logging.root.handlers[:] = before
 
 
+@pytest.fixture
+def empty_registry(home, monkeypatch):
+    """A registry that the environment names, its model `fraud` without a version: the client, and the experiment."""
+    import mlflow
+
+    uri = f"sqlite:///{home}/mlflow.db"
+    for name, value in (("TRACKING_URI", uri), ("DISABLE_TELEMETRY", "true"), ("LOGGING_LEVEL", "ERROR")):
+        monkeypatch.setenv(f"MLFLOW_{name}", value)
+    client = mlflow.MlflowClient(uri, uri)
+    experiment = client.create_experiment("fraud", artifact_location=str(home / "artifacts"))
+    client.create_registered_model("fraud")
+    return client, experiment
+
+
 class Result(NamedTuple):
     """How a command ended."""
 

@@ -296,16 +296,9 @@ async def test_a_page_of_a_thousand_categories_and_of_one_value(run, files):
 
 
 @pytest.fixture
-def registered(files, monkeypatch):
+def registered(files, empty_registry):
     """A registry with v1, which has the reference; v2, whose run has none; v3, whose reference is broken."""
-    import mlflow
-
-    uri = f"sqlite:///{files}/mlflow.db"
-    for name, value in (("TRACKING_URI", uri), ("DISABLE_TELEMETRY", "true"), ("LOGGING_LEVEL", "ERROR")):
-        monkeypatch.setenv(f"MLFLOW_{name}", value)
-    client = mlflow.MlflowClient(uri, uri)
-    experiment = client.create_experiment("fraud", artifact_location=str(files / "artifacts"))
-    client.create_registered_model("fraud")
+    client, experiment = empty_registry
     runs = [client.create_run(experiment).info.run_id for _ in range(3)]
     for run_id in runs:
         client.create_model_version("fraud", str(files / "nowhere"), run_id=run_id)

@@ -240,16 +240,9 @@ async def test_the_table_says_it_to_a_person(run, files):
 
 
 @pytest.fixture
-def registered(files, monkeypatch):
+def registered(files, empty_registry):
     """A registry with v1, the champion; v2 about as good; v3 without a run."""
-    import mlflow
-
-    uri = f"sqlite:///{files}/mlflow.db"
-    for name, value in (("TRACKING_URI", uri), ("DISABLE_TELEMETRY", "true"), ("LOGGING_LEVEL", "ERROR")):
-        monkeypatch.setenv(f"MLFLOW_{name}", value)
-    client = mlflow.MlflowClient(uri, uri)
-    experiment = client.create_experiment("fraud", artifact_location=str(files / "artifacts"))
-    client.create_registered_model("fraud")
+    client, experiment = empty_registry
     for f1 in (0.90, 0.91):
         run_id = client.create_run(experiment).info.run_id
         client.log_metric(run_id, "f1", f1)
