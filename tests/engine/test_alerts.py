@@ -285,6 +285,16 @@ async def test_a_silence_is_made_of_all_its_labels_and_not_where_nothing_may_be_
             assert (wanted.by, wanted.comment, wanted.seconds) == ("ann", "known", 600.0)
 
 
+async def test_no_silence_is_made_of_labels_that_are_not_those_of_the_alert(tmp_path):
+    place = Place(tmp_path, replace(QUICK, metrics=Metrics(alertmanager_url="http://am")))
+    place.alertmanager_url = "http://am"
+    place.told = Others((replace(THEIRS, altered=True),), (), ("alertmanager",))
+    await place.look(0.2)
+    notice = await place.alerts.handle(protocol.HandleAlert(THEIRS.id, "silence", 600.0, "known"))
+    assert "its labels cannot be given exactly" in notice.words
+    assert not place.silenced
+
+
 async def test_a_rule_of_ones_own_is_not_silenced_in_alertmanager(place):
     place.alertmanager_url = "http://am"
     await place.look(0.9, 0.9, 0.9)

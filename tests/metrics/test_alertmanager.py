@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from mlconsole.config import Auth
 from mlconsole.domain.alerts import Severity, State, merged
@@ -35,6 +36,8 @@ class Fake:
         self.alerts, self.silences, self.heard = [], [], []
         self.body = None
         self.status = 200
+        self.lost = False
+        """Whether the answer to a silence that was made is lost."""
 
     def app(self):
         app = web.Application()
@@ -73,6 +76,8 @@ class Fake:
     async def _silence(self, request):
         made = {**await request.json(), "id": str(uuid.uuid4()), "status": {"state": "active"}}
         self.silences.append(made)
+        if self.lost:
+            request.transport.close()
         return web.json_response({"silenceID": made["id"]})
 
     async def _own(self, request):
@@ -249,3 +254,24 @@ async def test_anything_that_is_json_is_read(fake, document):
 async def test_nobody_there():
     found = await asyncio.to_thread(alertmanager.read, None, Endpoint(f"http://127.0.0.1:{_free()}"))
     assert "cannot be reached" in found.failures["alertmanager"].why
+
+
+async def test_a_silence_whose_answer_was_lost_is_looked_for(fake):
+    wanted = Wanted({"alertname": "ModelSlow"}, 600.0, "ann", "known")
+    await asyncio.to_thread(alertmanager.silence, fake.endpoint, replace(wanted, comment="of somebody else"))
+    fake.lost = True
+    made = await asyncio.to_thread(alertmanager.silence, fake.endpoint, wanted)
+    assert made == fake.silences[-1]["id"]
+    assert [item["comment"] for item in fake.silences] == ["of somebody else", "known"], "it is not asked for twice"
+
+
+@pytest.mark.parametrize(
+    ("label", "altered"),
+    [("eu-1", False), ("\x1b[31mred", True), ("long" * 100, True)],
+)
+async def test_labels_that_cannot_be_shown_are_known_to_be_others(fake, label, altered):
+    labels = {**LABELS, "zone": label}
+    fake.alerts.append({"labels": labels, "annotations": {}, "startsAt": stamp(), "generatorURL": ""})
+    (alert,) = (await asyncio.to_thread(alertmanager.read, None, fake.endpoint)).alerts
+    assert alert.altered is altered
+    assert "\x1b" not in alert.labels["zone"]

@@ -229,6 +229,8 @@ class Alert(Struct, frozen=True):
     panel: str = ""
     """The chart that shows it."""
     labels: dict[str, str] = {}
+    altered: bool = False
+    """Whether its labels are not shown as they are: too long, too many, or not fit to be shown."""
     origin: str = ""
     handled: Handling | None = None
     silenced_by: tuple[str, ...] = ()
@@ -314,6 +316,7 @@ def _together(one: Alert, other: Alert) -> Alert:
         since=min(started, default=first.since),
         value=first.value or second.value,
         condition=first.condition or second.condition,
+        altered=first.altered or second.altered,
         origin=first.origin or second.origin,
         silenced_by=first.silenced_by or second.silenced_by,
         service=first.service or second.service,

@@ -381,10 +381,13 @@ class Alerts:
             return protocol.Notice("warning", f"no silence: {refused}")
         if "alertmanager" not in alert.sources:
             return protocol.Notice("warning", "Alertmanager does not know this alert: snooze it instead")
+        if alert.altered:
+            words = "its labels cannot be given exactly as they are, and a silence of others would hold nothing"
+            return protocol.Notice("warning", f"no silence: {words}: snooze it, or silence it in Alertmanager")
         wanted = Wanted({"alertname": alert.name, **alert.labels}, asked.seconds, who, asked.note)
         made = await self._sources.silence(wanted)
         if isinstance(made, Failure):
-            return protocol.Notice("error", f"no silence: {redact(made.why)}")
+            return protocol.Notice("error", f"no silence is seen to be made: {redact(made.why)}")
         done = Done(self._clock(), f"silence {made}", alert.id, who, self._clock() + asked.seconds, asked.note)
         await self._on_disk(self._state.write, done, otherwise=None)
         self._queried = float("-inf")

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mlconsole.domain.alerts import Alert, Severity, State, panel_of, severity_of
 from mlconsole.domain.text import visible
@@ -96,7 +97,7 @@ def with_own(others: Others, document: object) -> Others:
 
 
 def silence(manager: Endpoint, wanted: Wanted) -> str | Failure:
-    """Make a silence; its id."""
+    """Make a silence; its id. One whose answer was lost is looked for before it is said to be none."""
     now = time.time()
     body = {
         "matchers": [
@@ -109,9 +110,20 @@ def silence(manager: Endpoint, wanted: Wanted) -> str | Failure:
     }
     answer = _ask(manager, "POST", "/api/v2/silences", body)
     if isinstance(answer, Failure):
-        return answer
+        return _made(manager, body) or answer
     found = answer.get("silenceID") if isinstance(answer, dict) else None
     return str(found) if found else Failure("down", f"{address(manager.url)} made a silence and did not say which")
+
+
+def _made(manager: Endpoint, body: Mapping[str, Any]) -> str:
+    """The id of the silence that was asked for, if it is there all the same."""
+    wanted = {(one["name"], one["value"]) for one in body["matchers"]}
+    for item in _items(_get(manager, "/api/v2/silences")):
+        matchers = {(one.get("name"), one.get("value")) for one in _items(item.get("matchers"))}
+        same = matchers == wanted and all(item.get(key) == body[key] for key in ("createdBy", "comment"))
+        if same and _seconds(item.get("endsAt")) == _seconds(body["endsAt"]):
+            return visible(str(item.get("id", "")), 60)
+    return ""
 
 
 # ---- what they say
@@ -146,7 +158,8 @@ def _managed(item: Mapping[str, Any], silences: Mapping[str, Silence]) -> Alert 
     inhibited = tuple(f"inhibited by {visible(str(name), 40)}" for name in status.get("inhibitedBy") or ())
     words = _summary(_texts(item.get("annotations")))
     at, origin = _seconds(item.get("startsAt")), visible(str(item.get("generatorURL") or ""), LABEL)
-    return _alert(labels, State.FIRING, at, "alertmanager", words, silenced + inhibited, origin)
+    found = _alert(labels, State.FIRING, at, "alertmanager", words, silenced + inhibited, origin)
+    return replace(found, altered=labels != item["labels"])
 
 
 def _by(name: str, silences: Mapping[str, Silence]) -> str:
