@@ -39,6 +39,7 @@ class Feeds:
         """Those of the place that is looked at."""
         self._touched: set[str] = set()
         self._trends = Trends()
+        self._selected: ModelService | None = None
         self.offload = Offload()
         """The workers, for whoever else asks the sources something."""
         self._registry = RegistryFeed(settings.registry, self.offload, wake)
@@ -93,12 +94,13 @@ class Feeds:
 
     def select(self, service: ModelService | None) -> None:
         """The service whose panels are on the screen."""
+        self._selected = service
         self._metrics.select(service)
 
     def services_changed(self, services: Sequence[ModelService], selected: ModelService | None) -> None:
         """What there is to scrape."""
         self._metrics.fleet(services)
-        self._metrics.select(selected)
+        self.select(selected)
 
     def show_range(self, seconds: float, end: float = 0.0, compare: float = 0.0) -> None:
         """The time that the panels show (`protocol.ShowRange`)."""
@@ -128,9 +130,11 @@ class Feeds:
         return self._metrics.telemetry(key)
 
     def drift(self, key: str) -> DriftTable | None:
-        """The drift table of a service, with what its features did before."""
-        table = self._metrics.drift(key)
-        return self._trends.of(table) if table is not None else None
+        """The drift table of a service; that of the selected one with what its features did before."""
+        table, selected = self._metrics.drift(key), self._selected
+        if table is None or selected is None or selected.key != key:
+            return table
+        return self._trends.of(table, {color.name: color.release.label for color in selected.colors})
 
     def registry(self, service: ModelService, settings: ServiceSettings) -> protocol.Registry:
         """The registered model of a service: by the configuration's word, else by its release's, else by its name."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,6 +16,7 @@ MOST_FEATURES = 500
 
 
 class _Kept(Struct):
+    release: str
     verdict: DriftVerdict
     since: float
     watched: float
@@ -34,8 +37,8 @@ class Trends:
         self._seen: DriftTable | None = None
         self._made: DriftTable | None = None
 
-    def of(self, table: DriftTable) -> DriftTable:
-        """The table with the trends of its features, itself among them."""
+    def of(self, table: DriftTable, releases: Mapping[str, str]) -> DriftTable:
+        """The table with the trends of its features, itself among them; `releases` by colour: a new one begins anew."""
         if table is self._seen and self._made is not None:
             return self._made
         if table.service != self._service:
@@ -45,15 +48,17 @@ class Trends:
         rows = {key_of(row): row for row in table.features[:MOST_FEATURES]}
         if rows:
             # A round that failed has no rows, and ends no trend.
-            self._kept = {key: self._grown(key, row, table.at) for key, row in rows.items()}
+            self._kept = {
+                key: self._grown(key, row, table.at, releases.get(row.color, "")) for key, row in rows.items()
+            }
         trends = {key: Trend(item.since, item.watched, tuple(item.distances)) for key, item in self._kept.items()}
         self._made = replace(table, trends=trends)
         return self._made
 
-    def _grown(self, key: str, row: FeatureDrift, at: float) -> _Kept:
+    def _grown(self, key: str, row: FeatureDrift, at: float, release: str) -> _Kept:
         item = self._kept.get(key)
-        if item is None:
-            return _Kept(row.verdict, at, at, at, [row.effect])
+        if item is None or item.release != release:
+            return _Kept(release, row.verdict, at, at, at, [row.effect])
         if row.verdict is not item.verdict:
             item.verdict, item.since = row.verdict, at
         if at - item.at >= EACH:
