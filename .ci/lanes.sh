@@ -37,6 +37,15 @@ lane_prometheus() {
   fi
 }
 
+lane_alertmanager() {
+  command -v prometheus-alertmanager >/dev/null || [ "$(id -u)" != 0 ] || apt_install prometheus-alertmanager || true
+  if command -v prometheus-alertmanager >/dev/null; then
+    lane "real Alertmanager" "$(prometheus-alertmanager --version 2>&1 | head -1 | cut -d' ' -f1-3)"
+  else
+    lane "real Alertmanager" "SKIPPED: no prometheus-alertmanager on PATH, and it could not be installed"
+  fi
+}
+
 # A Docker Engine without networks: the console only asks it questions.
 lane_docker() {
   local tried="root is needed to start one"
