@@ -3,7 +3,7 @@ import re
 import pytest
 
 from mlconsole.domain.services import Color, ModelService, Shape
-from mlconsole.metrics import queries
+from mlconsole.metrics import panels, queries
 from mlconsole.metrics.chart import Chart, nice_step
 
 from .conftest import service
@@ -70,9 +70,10 @@ def test_the_configurations_words_are_replaced():
 
 def test_names_from_outside_cannot_leave_their_quotes():
     evil = ModelService('ml"} or x{a="', "m", Shape.PLAIN, colors=(Color("", 'd"\\\n', 1, 1),))
-    query = queries.panel_query("rate", queries.Scope([evil]), "30s")
+    query = queries.panel_query("rate", panels.definitions()["rate"].dialect[0], queries.Scope([evil]), 30)
     assert re.sub(r'"(?:[^"\\]|\\.)*"', "_", query) == (
-        "sum by (namespace,deployment) (label_replace(rate(ml_predictions_total{namespace=~_,pod=~_}[30s]),_,_,_,_))"
+        "sum by (namespace,deployment,version) "
+        "(label_replace(rate(ml_predictions_total{namespace=~_,pod=~_}[30s]),_,_,_,_))"
     )
 
 

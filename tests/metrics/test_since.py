@@ -31,7 +31,7 @@ def row(value, **labels):
 def told(p95, n=None, age=None, **more):
     n, age = [row(500.0)] if n is None else n, age or [row(2.0)]
     replies = {"p95": Reply(tuple(p95)), "n": Reply(tuple(n)), "age": Reply(tuple(age))}
-    return since.answered(SERVICE, TARGET, ["p95"], replies, **more)
+    return since.answered(SERVICE, TARGET, ["p95"], since.Asking(), replies, **more)
 
 
 def test_the_row_of_the_colour_and_of_its_version_counts():
@@ -70,18 +70,85 @@ def test_of_a_window_that_is_over_the_age_does_not_matter():
 
 def test_a_refused_query_is_an_error():
     replies = {"p95": Reply(failure=Failure("query", "parse error", "correct it")), "n": Reply(), "age": Reply()}
-    found = since.answered(SERVICE, TARGET, ["p95"], replies)
+    found = since.answered(SERVICE, TARGET, ["p95"], since.Asking(), replies)
     assert (found.error, found.why) == (True, "parse error (correct it)")
 
 
+OURS = frozenset({"ml_predictions_total", "ml_prediction_duration_seconds_bucket"})
+KSERVE = frozenset({"request_predict_seconds_bucket", "request_predict_seconds_count"})
+TRITON = frozenset({"nv_inference_request_duration_us", "nv_inference_request_success", "nv_inference_request_failure"})
+
+
 def test_the_queries_are_restricted_to_the_pods_of_the_colour():
-    queries = since.asked(SERVICE, TARGET, ["p95", "error_share", "drift.share"], 42, {})
+    queries = since.asked(SERVICE, TARGET, ["p95", "error_share", "drift.share"], 42, {}, OURS).queries
     assert set(queries) == {"p95", "error_share", "features", "references", "n", "age"}
     for query in queries.values():
         assert r'pod=~"churn\\-green-[a-z0-9]+-[a-z0-9]+"' in query
         assert "blue" not in query
     assert "[42s]" in queries["p95"]
     assert "version" in queries["p95"]
+
+
+def test_what_names_no_version_is_restricted_to_the_pods_of_the_release():
+    old = pod_of("churn-green-7f7f7f7f7-aaaaa", terminating=True)
+    target = replace(TARGET, pods=(*TARGET.pods, old))
+    asking = since.asked(SERVICE, target, ["p95", "rate"], 42, {}, KSERVE)
+    assert set(asking.queries) == {"p95", "rate", "n", "age"}
+    assert set(asking.versions.values()) == {""}
+    for query in asking.queries.values():
+        assert r'pod=~"churn\\-green\\-5b7c9d8f6-[a-z0-9]+"' in query
+        assert "request_predict_seconds" in query
+        assert "version" not in query
+    other = replace(TARGET, pods=(pod_of("someone-elses-pod"),))
+    asking = since.asked(SERVICE, other, ["rate"], 42, {}, KSERVE)
+    assert r'pod=~"churn\\-green-[a-z0-9]+-[a-z0-9]+"' in asking.queries["rate"]
+
+
+def pod_of(name, **more):
+    return PodState(name, True, "Running", **more)
+
+
+@pytest.mark.parametrize(
+    ("known", "podless", "figure", "why"),
+    [
+        (frozenset(), (), "p95", "no data: the pods of green export nothing that p95 is read from"),
+        (TRITON, (), "p95", "Triton does not tell p95, only mean"),
+        (KSERVE, (), "error_share", "no data: the pods of green export nothing that errors is read from"),
+        (
+            frozenset(),
+            {"istio_requests_total"},
+            "error_share",
+            "istio_requests_total is there without the label pod: nobody can tell which of it is green's",
+        ),
+    ],
+)
+def test_what_no_dialect_tells_is_unknown_and_says_why(known, podless, figure, why):
+    asking = since.asked(SERVICE, TARGET, [figure], 42, {}, known, podless)
+    assert figure not in asking.queries
+    replies = {name: Reply((row(500.0 if name == "n" else 2.0, version=""),)) for name in asking.queries}
+    found = since.answered(SERVICE, TARGET, [figure], asking, replies)
+    assert found.values == {figure: None}
+    assert why in found.why
+    assert not found.error
+
+
+def test_a_query_of_the_settings_needs_no_dialect_and_tells_the_requests_too():
+    own = {"rate": "sum by (slot) (rate(my_requests{$selector}[$window]))"}
+    asking = since.asked(SERVICE, TARGET, ["rate"], 42, own, frozenset())
+    assert set(asking.queries) == {"rate", "n"}
+    assert asking.queries["n"] == f"({asking.queries['rate']}) * 42"
+
+
+async def test_colours_whose_pods_are_named_alike_are_told_apart_by_nobody():
+    name = "n" * 58
+    colors = tuple(replace(color, deployment=f"{name}-{color.name}") for color in SERVICE.colors)
+    one = replace(SERVICE, colors=colors)
+    source = FromPrometheus(Endpoint("http://127.0.0.1:1"), Offload(), ServiceSettings())
+    found, _ = await source.look(Window(one, colors[1], colors[0], time.time() - 60), ("p95",))
+    assert (found.values, found.why) == (
+        {},
+        "Kubernetes cuts the names of the pods of green and blue to the same beginning",
+    )
 
 
 # ---- counted from the pods

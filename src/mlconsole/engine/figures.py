@@ -19,17 +19,20 @@ from mlconsole.domain.plans import PlanError
 from mlconsole.domain.services import Color, ModelService, PodState
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.offload import WorkerError
-from mlconsole.metrics import since
+from mlconsole.metrics import matching, since
 from mlconsole.metrics.asking import Asker, Proxy, Worker
 from mlconsole.metrics.exposition import Malformed, Parser
 from mlconsole.metrics.observer import SKEW
+from mlconsole.metrics.plans import existing
 from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply
-from mlconsole.metrics.queries import of_panels
+from mlconsole.metrics.queries import Scope, existing_query, of_panels, podless_query
 from mlconsole.metrics.since import Counting, Figures
 from mlconsole.metrics.targets import port_of
 
 ASK_SECONDS = 20.0
-"""For all questions of one look."""
+"""For all questions of one round."""
+THERE_SECONDS = 30.0
+"""After which it is looked anew which metrics there are."""
 POD_SECONDS = 4.0
 READ_SECONDS = 15.0
 """For reading which pods there are."""
@@ -86,37 +89,67 @@ class FromPrometheus:
         self._clock = clock
         self._ahead = 0.0
         """By how many seconds Prometheus' clock is ahead of ours, where that matters: windows are by its clock."""
+        self._there: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        """By colour: the metrics that its pods export, and those that are there without a pod's name."""
+        self._there_due = 0.0
         self.warm_up = 0.0
 
     async def begin(self, window: Window) -> None:
         """Prometheus knows what was."""
 
     async def look(self, window: Window, figures: Collection[str]) -> tuple[Figures, Figures]:
-        """One round of questions."""
+        """One round of questions, and before it one for what the pods export where that is not known lately."""
         mine, its = _split(figures)
         now = self._clock() + self._ahead
         seconds = min(since.LONGEST, int(now - window.since))
         if seconds < 1:
             return (Figures(why="ready only since this moment", early=True),) * 2
         service, live = window.service, window.live
-        queries = since.asked(service, window.target, mine, seconds, self._own)
-        others: dict[str, str] = {}
+        for color in (window.target, live):
+            if color is not None and (why := matching.confused(service, color)):
+                return (Figures(why=why),) * 2
+        failure = await self._look_what_there_is(window)
+        if failure is not None:
+            return (Figures(why=redact(f"{failure.why} {failure.hint}".strip()), error=True),) * 2
+        asking = since.asked(service, window.target, mine, seconds, self._own, *self._there[window.target.name])
+        other = since.Asking()
         if its and live is not None:
-            others = since.asked(service, live, its, BEFORE if window.moved else seconds, self._own)
+            before = BEFORE if window.moved else seconds
+            other = since.asked(service, live, its, before, self._own, *self._there[live.name])
         at = int(window.since)
-        questions = [Question(query) for query in queries.values()]
-        questions += [Question(query, at, at, 1) if window.moved else Question(query) for query in others.values()]
+        questions = [Question(query) for query in asking.queries.values()]
+        questions += [Question(text, at, at, 1) if window.moved else Question(text) for text in other.queries.values()]
         replies = await self.ask(questions)
-        own = dict(zip(queries, replies, strict=False))
-        rest = dict(zip(others, replies[len(queries) :], strict=True))
-        found = since.answered(service, window.target, mine, own)
-        found = _with_query(found, queries, mine)
+        own = dict(zip(asking.queries, replies, strict=False))
+        rest = dict(zip(other.queries, replies[len(own) :], strict=True))
+        found = _with_query(since.answered(service, window.target, mine, asking, own), asking.queries, mine)
         if not its:
             return found, Figures()
         if live is None:
             return found, Figures(why="there is no live colour to compare with")
-        other = since.answered(service, live, its, rest, past=window.moved)
-        return found, _with_query(other, others, its, f" at {_clock_time(window.since)}" if window.moved else "")
+        left = since.answered(service, live, its, other, rest, past=window.moved)
+        return found, _with_query(left, other.queries, its, f" at {_clock_time(window.since)}" if window.moved else "")
+
+    async def _look_what_there_is(self, window: Window) -> Failure | None:
+        """Which metrics there are, by colour, for the dialects; why nobody can say."""
+        now = self._clock()
+        colors = [color for color in (window.target, window.live) if color is not None]
+        if now < self._there_due and all(color.name in self._there for color in colors):
+            return None
+        scope, at = Scope([window.service]), int(window.since)
+        text = existing_query(scope)
+        replies = await self.ask([Question(text), Question(text, at, at, 1), Question(podless_query())])
+        failure = next((reply.failure for reply in replies if reply.failure is not None), None)
+        if failure is not None:
+            return failure
+        present, past = (existing(window.service, reply.rows) for reply in replies[:2])
+        podless = frozenset(row.labels.get("__name__", "") for row in replies[2].rows)
+        for color in colors:
+            names = past if window.moved and color is window.live else present
+            self._there[color.name] = names.get(color.name, frozenset()), podless
+        if all(self._there[color.name][0] for color in colors):
+            self._there_due = now + THERE_SECONDS
+        return None
 
     async def ask(self, questions: Sequence[Question]) -> list[Reply]:
         """The replies; what kept the worker from answering is the failure of each."""
@@ -137,7 +170,8 @@ def _with_query(figures: Figures, queries: Mapping[str, str], names: Collection[
     if any(name in since.DRIFTS for name in names):
         shown += [queries["features"], queries["references"]]
     why = redact(figures.why) if figures.why else ""
-    return replace(figures, why=why, query=" | ".join(shown or [queries["n"]]) + when)
+    shown = shown or [queries[name] for name in ("n",) if name in queries]
+    return replace(figures, why=why, query=" | ".join(shown) + (when if shown else ""))
 
 
 class FromPods:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
-from mlconsole.domain.services import ModelService
+from mlconsole.domain.services import Color, ModelService
 
 LABEL = "deployment"
 _SUFFIX = "-[a-z0-9]+-[a-z0-9]+"
@@ -31,10 +31,11 @@ FEW_DEPLOYMENTS = 20
 
 
 class Scope:
-    """The services that a query is about."""
+    """The services that a query is about; `pods` is a pattern where it is not about all of theirs."""
 
-    def __init__(self, services: Iterable[ModelService]) -> None:
+    def __init__(self, services: Iterable[ModelService], pods: str = "") -> None:
         self.services = tuple(services)
+        self._pods = pods
         self.namespaces = sorted({service.namespace for service in self.services})
         names = sorted({color.deployment for service in self.services for color in service.colors})
         self._long = [name for name in names if len(name) > _LONGEST]
@@ -63,7 +64,7 @@ class Scope:
     @property
     def pods(self) -> str:
         """A pattern for the names of the pods."""
-        return pods_of(self._names)
+        return self._pods or pods_of(self._names)
 
     def grouped(self, expression: str, *by: str) -> str:
         """The sum of `expression` by Deployment, and by the labels in `by`."""
@@ -84,7 +85,7 @@ class Scope:
             return fill(self)
         parts = []
         for name, service, color in alone:
-            one = fill(_Alone([replace(service, colors=(color,))]))
+            one = fill(_Alone([replace(service, colors=(color,))], self._pods))
             parts.append(f'label_replace({one},"{LABEL}",{quoted(name)},"namespace",".*")')
         return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"
 
@@ -132,6 +133,31 @@ def pod_pattern(deployment: str) -> str:
     if len(deployment) <= _LONGEST:
         return re.escape(deployment) + _SUFFIX
     return re.escape(deployment[:_CUT]) + "[a-z0-9-]*"
+
+
+def release_pods(color: Color) -> str:
+    """A pattern for the pods of what a colour runs: those of the ReplicaSets of its pods that are of its release.
+
+    Empty where their names do not tell, and where there are none.
+    """
+    found = set()
+    for pod in color.pods:
+        other = pod.digest and color.release.digest and pod.digest != color.release.digest
+        if not pod.terminating and not other:
+            named = re.fullmatch(f"({re.escape(color.deployment)}-[a-z0-9]+)-[a-z0-9]+", pod.name)
+            if named is None:
+                return ""
+            found.add(named[1])
+    return "|".join(f"{re.escape(name)}-[a-z0-9]+" for name in sorted(found))
+
+
+def confused(service: ModelService, color: Color) -> str:
+    """Why the names of pods cannot tell a colour from another one, or empty."""
+    mine = pod_pattern(color.deployment)
+    other = next((one for one in service.colors if one is not color and pod_pattern(one.deployment) == mine), None)
+    if other is None or other.name == color.name:
+        return ""
+    return f"Kubernetes cuts the names of the pods of {color.name} and {other.name} to the same beginning"
 
 
 def quoted(text: str) -> str:

@@ -40,6 +40,8 @@ class Dialect(Struct, frozen=True, forbid_unknown_fields=True):
     """By statistic."""
     label: str = ""
     """The label that names the lines, rather than the statistic."""
+    version: str = ""
+    """The label that names the release's version; none where what it names is another one, or nothing."""
     form: str = ""
     """Where it is another than the panel's."""
     unit: str | None = None
@@ -83,6 +85,11 @@ def spoken(panel: Definition, known: Iterable[frozenset[str]]) -> list[Dialect]:
     """The first dialect of each colour, by the names that its pods export; in the order of the file, none twice."""
     first = [next((item for item in panel.dialect if names.issuperset(item.needs)), None) for names in known]
     return [item for item in panel.dialect if any(item is one for one in first)]
+
+
+def telling(panel: Definition, stat: str, known: frozenset[str]) -> Dialect | None:
+    """The first dialect of a colour that exports `known` by which a statistic is told."""
+    return next((item for item in panel.dialect if known.issuperset(item.needs) and stat in item.queries), None)
 
 
 def joined(dialects: Sequence[Dialect], stat: str) -> str:

@@ -6,12 +6,13 @@ other labels, `mlconsole.toml` gives queries of its own for a service, by panel 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mlconsole.configpanels import PanelSettings
 from mlconsole.domain.services import ModelService
 from mlconsole.metrics import panels
 from mlconsole.metrics.matching import LABEL, Scope, color_of, pod_pattern, pods_of, quoted
+from mlconsole.metrics.panels import Dialect
 
 __all__ = ["LABEL", "Scope", "color_of", "pod_pattern", "pods_of", "quoted"]
 
@@ -22,10 +23,10 @@ DRIFT_WINDOW = 600.0
 """Seconds of traffic that drift is judged on."""
 
 
-def panel_query(stat: str, scope: Scope, window: str, *by: str) -> str:
-    """The query of one statistic of our own model servers, by Deployment, and by the labels in `by`."""
-    text = panels.definitions()[PANELS[stat]].dialect[0].queries[stat]
-    return panels.filled(text, scope, int(window.removesuffix("s")), stat, by)
+def panel_query(stat: str, dialect: Dialect, scope: Scope, window: int) -> str:
+    """The query of one statistic in one dialect: by Deployment, and by version where a label names it."""
+    by = (dialect.version,) if dialect.version else ()
+    return panels.filled(dialect.queries[stat], scope, window, stat, by)
 
 
 def fleet_query(stat: str, scope: Scope, window: int, known: frozenset[str]) -> str:
@@ -39,7 +40,7 @@ def existing_query(scope: Scope, *, exported: bool = False) -> str:
     """Which of the metrics that panels read there are, by Deployment where it is about one service."""
     marked = {name for name in panels.names() if name.startswith(panels.EXPORTED)}
     names = {name.removeprefix(panels.EXPORTED) for name in marked} if exported else set(panels.names()) - marked
-    named = f"__name__=~{quoted('|'.join(sorted(names)))}"
+    named = _named(names)
     if exported:
         inner = f'label_replace({{{scope.exported},{named}}},"pod","$1","exported_pod","(.*)")'
     else:
@@ -49,14 +50,27 @@ def existing_query(scope: Scope, *, exported: bool = False) -> str:
     return f"count by (__name__,{LABEL}) ({scope.labelled(inner)})"
 
 
-def count_query(scope: Scope, window: str) -> str:
+def podless_query() -> str:
+    """Which of the metrics that gates read there are that name no pod, so that nobody can tell of which colour."""
+    names = {
+        need for panel in set(PANELS.values()) for item in panels.definitions()[panel].dialect for need in item.needs
+    }
+    return f'count by (__name__) ({{{_named(names)},pod=""}})'
+
+
+def _named(names: Iterable[str]) -> str:
+    return f"__name__=~{quoted('|'.join(sorted(names)))}"
+
+
+def count_query(dialect: Dialect, scope: Scope, window: int) -> str:
     """How many requests the figures of a window rest on, by Deployment and version."""
-    return scope.grouped(f"increase(ml_predictions_total{{{scope.selector}}}[{window}])", "version")
+    return f"({panel_query('rate', dialect, scope, window)}) * {window}"
 
 
-def age_query(scope: Scope) -> str:
+def age_query(dialect: Dialect, scope: Scope) -> str:
     """How old the newest sample is, by the clock of Prometheus, by Deployment and version."""
-    return f"time() - {scope.highest(f'timestamp(ml_predictions_total{{{scope.selector}}})', 'version')}"
+    by = (dialect.version,) if dialect.version else ()
+    return f"time() - {scope.highest(f'timestamp({dialect.needs[0]}{{{scope.selector}}})', *by)}"
 
 
 def feature_query(scope: Scope, window: float = DRIFT_WINDOW) -> str:

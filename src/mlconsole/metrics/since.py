@@ -1,8 +1,9 @@
 """The figures of one colour and version from a moment on: what an analysis judges a release by (I22).
 
-From Prometheus, by the queries of the panels, restricted to the colour's own pods and grouped by version too; or from
-the pods' own counters, of which a pod that is younger than the moment counts whole, and an older one from its first
-read. What names another colour or version is not counted, and said to be what it is.
+From Prometheus, by the queries of the panels in the dialect that the colour's pods speak, restricted to these pods and
+grouped by version where a label names it; or from the pods' own counters, of which a pod that is younger than the
+moment counts whole, and an older one from its first read. What names another colour or version is not counted, and
+said to be what it is.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from mlconsole.domain.drift import MINIMUM_SAMPLE, DriftTable, DriftVerdict, Kin
 from mlconsole.domain.health import FEW_REQUESTS
 from mlconsole.domain.services import Color, ModelService, PodState
 from mlconsole.domain.text import visible
-from mlconsole.metrics import features, queries
+from mlconsole.metrics import features, matching, panels, queries
 from mlconsole.metrics.exposition import Page
 from mlconsole.metrics.ledger import Growth, growth
+from mlconsole.metrics.panels import Definition, Dialect
 from mlconsole.metrics.prometheus import Reply, Row
 
 STATS = {"p50": "p50", "p95": "p95", "p99": "p99", "error_share": "errors", "rate": "rate"}
@@ -61,52 +63,113 @@ def same_version(named: str, color: Color) -> bool:
 # ---- from Prometheus
 
 
+class Asking(Struct, frozen=True):
+    """What is asked about one colour."""
+
+    queries: dict[str, str] = {}
+    """By figure, and for what they rest on."""
+    versions: dict[str, str] = {}
+    """By figure: the label that names the version, empty where none does. Else it is `version`."""
+    unknown: dict[str, str] = {}
+    """By figure: why nothing can be asked for it."""
+
+
 def asked(
-    service: ModelService, color: Color, figures: Collection[str], seconds: int, own: Mapping[str, str]
-) -> dict[str, str]:
-    """The queries for some figures of a colour over the last `seconds`, and for what they rest on."""
-    alone = replace(service, colors=(color,))
-    scope, window = queries.Scope([alone]), f"{seconds}s"
-    found = {}
+    service: ModelService,
+    color: Color,
+    figures: Collection[str],
+    seconds: int,
+    own: Mapping[str, str],
+    known: frozenset[str],
+    podless: Collection[str] = (),
+) -> Asking:
+    """The queries for some figures of a colour over the last `seconds`, and for what they rest on.
+
+    Its pods export `known`, and speak the panels' dialects accordingly; the metrics `podless` are there without a pod.
+    """
+    alone, window = replace(service, colors=(color,)), f"{seconds}s"
+    found, versions, unknown = dict[str, str](), dict[str, str](), dict[str, str]()
     for name in figures:
         stat = STATS.get(name)
-        if stat is not None:
-            found[name] = queries.override(alone, stat, own, window) or queries.panel_query(
-                stat, scope, window, "version"
-            )
+        if stat is None:
+            continue
+        panel = panels.definitions()[queries.PANELS[stat]]
+        text, dialect = queries.override(alone, stat, own, window), panels.telling(panel, stat, known)
+        if text:
+            found[name] = text
+        elif dialect is not None:
+            found[name] = queries.panel_query(stat, dialect, _scope(alone, dialect), seconds)
+            versions[name] = dialect.version
+        else:
+            unknown[name] = _untold(panel, stat, color, known, podless)
     if any(name in DRIFTS for name in figures):
-        found["features"] = queries.feature_query(scope, seconds)
-        found["references"] = queries.reference_query(scope)
-    found["n"], found["age"] = queries.count_query(scope, window), queries.age_query(scope)
-    return found
+        found["features"] = queries.feature_query(queries.Scope([alone]), seconds)
+        found["references"] = queries.reference_query(queries.Scope([alone]))
+    text, dialect = (
+        queries.override(alone, "rate", own, window),
+        panels.telling(panels.definitions()["rate"], "rate", known),
+    )
+    if dialect is not None:
+        found["age"] = queries.age_query(dialect, _scope(alone, dialect))
+        found["n"] = queries.count_query(dialect, _scope(alone, dialect), seconds)
+        versions |= {"age": dialect.version, "n": dialect.version}
+    if text:
+        found["n"] = f"({text}) * {seconds}"
+        versions.pop("n", None)
+    return Asking(found, versions, unknown)
+
+
+def _scope(alone: ModelService, dialect: Dialect) -> queries.Scope:
+    """Of a dialect that names no version what a colour runs is told by its pods."""
+    return queries.Scope([alone], "" if dialect.version else matching.release_pods(alone.colors[0]))
+
+
+def _untold(panel: Definition, stat: str, color: Color, known: frozenset[str], podless: Collection[str]) -> str:
+    spoken = next((item for item in panel.dialect if known.issuperset(item.needs)), None)
+    if spoken is not None:
+        return f"{spoken.name} does not tell {stat}, only {', '.join(spoken.queries)}"
+    there = next((need for item in panel.dialect for need in item.needs if need in podless), None)
+    if there is not None:
+        return f"{there} is there without the label pod: nobody can tell which of it is {color.name}'s"
+    return f"{NO_DATA}: the pods of {color.name} export nothing that {stat} is read from (docs/metrics.md)"
 
 
 def answered(
-    service: ModelService, color: Color, figures: Collection[str], replies: Mapping[str, Reply], *, past: bool = False
+    service: ModelService,
+    color: Color,
+    figures: Collection[str],
+    asking: Asking,
+    replies: Mapping[str, Reply],
+    *,
+    past: bool = False,
 ) -> Figures:
     """What the answers say. `past` for a window that ended a while ago: how old it is does not matter."""
     failure = next((reply.failure for reply in replies.values() if reply.failure is not None), None)
     if failure is not None:
         why = f"{failure.why} ({failure.hint})" if failure.hint else failure.why
         return Figures(why=why, error=True)
-    read = {name: _of_color(reply.rows, service, color) for name, reply in replies.items() if name not in _TABLES}
-    n, age = read["n"][0], read["age"][0]
-    values = {name: read[name][0] for name in figures if name in read}
-    problems = [problem for name in figures if name in read and (problem := read[name][1])]
-    stale = not past and age is not None and age > STALE
-    if stale:
-        return Figures(n=n, age=age or 0.0, why=f"its newest sample is {age:.0f} s old")
+    read = {
+        name: _of_color(reply.rows, service, color, asking.versions.get(name, "version"))
+        for name, reply in replies.items()
+        if name not in _TABLES
+    }
+    n, age = (read[name][0] if name in read else None for name in ("n", "age"))
+    values = {name: read[name][0] if name in read else None for name in figures if name in read or name in STATS}
+    problems = [asking.unknown.get(name) or (read[name][1] if name in read else "") for name in figures]
+    problem = next(filter(None, problems), "")
+    if not past and age is not None and age > STALE:
+        return Figures(n=n, age=age, why=f"its newest sample is {age:.0f} s old")
     table = None
     if "features" in replies:
         seen = features.seen_by_prometheus(service, replies["features"].rows, replies["references"].rows, 0.0)
         table = features.table(replace(service, colors=(color,)), 0.0, seen)
-    return _figures(values, n, age or 0.0, problems[0] if problems else "", table)
+    return _figures(values, n, age or 0.0, problem, table)
 
 
 _TABLES = ("features", "references")
 
 
-def _of_color(rows: Sequence[Row], service: ModelService, color: Color) -> tuple[float | None, str]:
+def _of_color(rows: Sequence[Row], service: ModelService, color: Color, label: str) -> tuple[float | None, str]:
     """The value of the one row that is of the colour and of what it runs; else why there is none (I22)."""
     known: dict[str, float] = {}
     foreign = 0
@@ -114,7 +177,7 @@ def _of_color(rows: Sequence[Row], service: ModelService, color: Color) -> tuple
         if not row.values:
             continue
         if queries.color_of(row.labels, service) == color.name:
-            known[row.labels.get("version", "")] = row.values[-1]
+            known[row.labels.get(label, "")] = row.values[-1]
         else:
             foreign += 1
     mine = {version: value for version, value in known.items() if version and same_version(version, color)}
