@@ -3,6 +3,7 @@
 import pytest
 
 from mlconsole.cluster import logs
+from mlconsole.cluster.errors import NotFound
 
 
 class Kubelet:
@@ -38,3 +39,11 @@ async def test_of_a_log_that_does_not_fit_the_end_is_kept(long):
 async def test_of_one_line_that_does_not_fit_the_beginning_is_shown():
     text = await logs.tail(Kubelet("short", "x" * 2 * logs.BYTES), "ml", "fraud-0")
     assert text.splitlines()[1] == "x" * logs.BYTES
+
+
+async def test_what_a_kubelet_says_in_the_place_of_a_log_is_no_log():
+    """It answers 200, and in one line, where the container has been removed."""
+    gone = "unable to retrieve container logs for containerd://6625cbe5"
+    with pytest.raises(NotFound, match="gone already"):
+        await logs.tail(Kubelet(gone), "ml", "fraud-0", previous=True)
+    assert await logs.tail(Kubelet(gone, "and more"), "ml", "fraud-0") == f"{gone}\nand more\n"

@@ -93,6 +93,18 @@ def event(reason, message, whom="Pod/p1", at=1.0):
             0,
             False,
         ),
+        (
+            [pod()],
+            [event("Failed", 'Failed to pull image "x": connection refused'), event("Failed", "Error: ErrImagePull")],
+            "ErrImagePull",
+            "connection refused",
+            "pull secret",
+            1,
+            False,
+        ),
+        ([pod()], [event("BackOff", 'Back-off pulling image "x"')], "ImagePullBackOff", '"x"', "pull secret", 1, False),
+        ([pod()], [event("ErrImageNeverPull", "x not present")], "ErrImageNeverPull", "not present", "load", 1, False),
+        ([pod()], [event("Failed", 'Error: secret "db" not found')], "Failed", 'secret "db"', "says why", 1, False),
         ([pod("Odd", "what", "Running")], (), "Odd", "not ready (what)", "kubectl describe", 0, True),
     ],
 )
@@ -108,6 +120,46 @@ def test_each_reason_has_words_and_advice(pods, said, reason, words, advice, wei
 def test_nothing_is_wrong_with_ready_or_ending_pods_or_those_just_begun():
     ending = PodState("p2", False, "Running", "Terminating", terminating=True)
     assert trouble.read(color(pod(ready=True, phase="Running"), ending, pod(name="p3"))) == []
+
+
+def test_what_an_event_says_counts_until_the_pod_itself_says_something():
+    said = [event("Failed", "Failed to pull image"), event("BackOff", "Back-off pulling image", "Pod/p9")]
+    assert [item.reason for item in trouble.read(color(pod("CreateContainerError")), said)] == ["CreateContainerError"]
+    assert trouble.read(color(pod(phase="Running", ready=True)), said) == []
+    both = [event("BackOff", "Back-off pulling image", "Pod/p2"), *said]
+    found = trouble.read(color(pod(), pod(name="p2")), both)
+    assert [(item.reason, item.pods) for item in found] == [("ImagePullBackOff", ("p2",)), ("ErrImagePull", ("p1",))]
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "advice"),
+    [
+        ([], "it has not started yet", "give it longer"),
+        (
+            [event("Scheduled", "to n1"), event("Pulling", 'image "x"', at=2.0)],
+            'still being pulled (Pulling: image "x")',
+            "progress",
+        ),
+        (
+            [event("Pulling", "x"), event("NetworkNotReady", "cni", at=2.0)],
+            "not started yet (NetworkNotReady: cni)",
+            "describe",
+        ),
+        ([event("Pulling", "x", "Pod/p2")], "it has not started yet", "give it longer"),
+    ],
+)
+def test_at_the_end_of_the_waiting_even_a_pod_with_no_trouble_has_words(said, words, advice):
+    found = trouble.on_its_way(color(pod(ready=True, name="p0"), pod()), said)
+    assert (found.reason, found.pods) == ("Starting", ("p1",))
+    assert words in found.words
+    assert advice in found.advice
+
+
+def test_pods_that_are_not_even_made_have_words_and_those_that_are_all_ready_have_none():
+    assert trouble.on_its_way(color(generation=1, observed_generation=1)).reason == "NoPods"
+    ready = pod(ready=True, phase="Running")
+    assert trouble.on_its_way(color(ready, updated=1)).reason == "NoPods", "one of two is there"
+    assert trouble.on_its_way(color(ready, ready, updated=2)) is None
 
 
 def test_a_paused_or_unseen_change_is_told_where_nothing_else_is():

@@ -18,6 +18,10 @@ from mlconsole.engine import bringup
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/ml/deployments"
 SETTINGS = ServiceSettings()
+PATIENCE = 60.0
+"""Seconds that a wait may go on after its deadline, for what it still reads: then it fails, and does not hang."""
+LOOKS = 100
+"""More than any of the waits with a script takes."""
 
 
 class Place:
@@ -43,7 +47,13 @@ class Place:
 
     async def ready(self, service, color, want=2, deadline=60.0):
         said = self.said[service] = []
-        return await bringup.ready(self.connection, f"ml/{service}", color, want, deadline, said.append, SETTINGS)
+        try:
+            async with asyncio.timeout(deadline + PATIENCE):
+                return await bringup.ready(
+                    self.connection, f"ml/{service}", color, want, deadline, said.append, SETTINGS
+                )
+        except TimeoutError:
+            pytest.fail(f"{service} is waited for after its deadline of {deadline:.0f} s: {said[-3:]}")
 
 
 @pytest.fixture
@@ -137,8 +147,11 @@ class Script:
 
     def __init__(self, *looks):
         self.looks = list(looks)
+        self.count = 0
 
     async def __call__(self, *_):
+        self.count += 1
+        assert self.count <= LOOKS, "it is waited for without an end"
         found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         if isinstance(found, Exception):
             raise found
@@ -190,6 +203,12 @@ def with_ready(count):
     return replace(COLOR, ready=count, pods=pods, revisions=(replace(NEWEST, ready=count),))
 
 
+def with_pods(**more):
+    """Two pods, none of them ready."""
+    pods = tuple(replace(POD, name=str(number), ready=False, **more) for number in range(2))
+    return replace(with_ready(0), pods=pods)
+
+
 async def test_each_new_ready_pod_gives_it_the_deadline_again(looking):
     looking(*[with_ready(0)] * 5, *[with_ready(1)] * 5, with_ready(2))
     came, words, _ = await watched()
@@ -226,6 +245,46 @@ async def test_an_api_server_that_is_away_for_a_while_costs_no_progress_and_is_n
     assert not came
     assert words == "blue could not be looked at for 5 s"
     assert "could not look" in said[0]
+
+
+async def test_what_is_known_only_with_the_last_look_is_said(looking):
+    """A busy node says late why an image does not come."""
+    starting = with_pods(phase="Pending")
+    looking(*[starting] * 5, with_pods(phase="Pending", reason="ErrImagePull", message="refused"))
+    came, words, said = await watched()
+    assert not came
+    assert words.startswith(
+        "0/2 ready, and no other within 5 s: ErrImagePull (2 pods): the image cannot be pulled (refused)"
+    )
+    assert said == ["0/2 ready, 2/2 made", *said[1:]]
+
+
+async def test_without_any_reason_it_says_how_far_it_has_come(looking):
+    looking(with_pods(phase="Pending"))
+    _, words, _ = await watched()
+    assert words.startswith("0/2 ready, and no other within 5 s: Starting (2 pods): it has not started yet")
+    looking(None)
+    assert (await watched())[1] == "0/2 ready, and no other within 5 s: it has no Deployment"
+
+
+async def test_what_crashes_is_not_called_slow_because_it_is_up_at_the_last_look(looking):
+    crashed = with_pods(phase="Running", reason="CrashLoopBackOff", message="exit code 1", restarts=2)
+    looking(*[crashed] * 5, with_pods(phase="Running", restarts=3))
+    _, words, said = await watched()
+    assert "5 s: CrashLoopBackOff (2 pods): the container ends soon after each start (exit code 1)" in words
+    assert any(item.startswith("NotReady") for item in said), "what it is at the moment is told too"
+    others = replace(with_pods(phase="Running"), pods=tuple(replace(POD, name=name, ready=False) for name in "xy"))
+    looking(*[crashed] * 5, others)
+    assert "5 s: NotReady" in (await watched())[1], "those that crashed are gone"
+
+
+async def test_the_pods_of_the_template_before_explain_nothing(looking):
+    old = replace(POD, name="rs-3-a", ready=False, phase="Running", reason="OOMKilled")
+    new = replace(POD, name="rs-4-a", ready=False, phase="Pending", reason="ErrImagePull")
+    looking(replace(with_pods(), pods=(old, new)))
+    _, words, _ = await watched()
+    assert "ErrImagePull (rs-4-a)" in words
+    assert "OOMKilled" not in words
 
 
 async def test_a_deployment_that_was_removed_ends_it_at_once_and_one_that_is_not_there_yet_is_waited_for(looking):

@@ -10,12 +10,14 @@ from urllib.parse import quote
 
 from mlconsole.cluster import decoding, objects
 from mlconsole.cluster.connection import Connection, Params
-from mlconsole.cluster.errors import Invalid
+from mlconsole.cluster.errors import Invalid, NotFound
 from mlconsole.cluster.pods import main_container
 from mlconsole.domain.text import ELLIPSIS
 
 LINES = 500
 BYTES = 512 * 1024
+_NONE = b"unable to retrieve container logs for "
+"""What a kubelet answers, with 200, where the container and its log are gone already."""
 
 
 async def tail(
@@ -33,6 +35,8 @@ async def tail(
         if not chosen:
             raise
         data, fitted = await _newest(connection, namespace, pod, previous, lines, chosen)
+    if data.startswith(_NONE) and len(data.splitlines()) == 1:
+        raise NotFound("the container is gone already, and its log with it")
     text = data.decode(errors="replace")
     return text if fitted == lines else f"{ELLIPSIS} earlier lines are not shown: they are too long\n{text}"
 

@@ -106,8 +106,25 @@ _EVENTS: dict[str, Kind] = {
         "the pod's network cannot be made", "look at the node's network plugin", Weight.PASSING
     ),
     "FailedScheduling": _KNOWN["Unschedulable"],
+    "InspectFailed": _KNOWN["InvalidImageName"],
+    "Failed": Kind("its container cannot be started", "the message says why"),
+    **{
+        reason: _KNOWN[reason]
+        for reason in ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "CrashLoopBackOff")
+    },
 }
-"""Reasons of Events that say more than the pod's own state does."""
+"""Reasons of Events that say more than the pod's own state does, or say it sooner."""
+
+_AS_A_STATE: tuple[tuple[str, str], ...] = (
+    ("Failed to pull image", "ErrImagePull"),
+    ("Error: ErrImagePull", "ErrImagePull"),
+    ("Error: ErrImageNeverPull", "ErrImageNeverPull"),
+    ("Error: ImagePullBackOff", "ImagePullBackOff"),
+    ("Back-off pulling image", "ImagePullBackOff"),
+    ("Back-off restarting failed", "CrashLoopBackOff"),
+)
+"""How the message of an Event begins, and what the pod's own state is going to call it: the kubelet of a busy node says
+it there up to a quarter of a minute later, when it looks at the pod again."""
 
 _REFUSED: tuple[tuple[str, Kind], ...] = (
     ("exceeded quota", Kind("the namespace's quota is used up", "raise the quota, or scale something else down")),
@@ -145,6 +162,25 @@ def read(color: Color, said: Sequence[Said] = ()) -> list[Trouble]:
 def hopeless(troubles: Iterable[Trouble]) -> bool:
     """Whether something lasts until somebody does something about it."""
     return any(trouble.weight is Weight.LASTING for trouble in troubles)
+
+
+def on_its_way(color: Color, said: Sequence[Said] = ()) -> Trouble | None:
+    """How far a colour has come against which `read` has nothing; None where all its pods are ready.
+
+    Only for the end of the waiting: until then it is how every release begins.
+    """
+    pods = [pod for pod in color.pods if not pod.ready and not pod.terminating]
+    if not pods:
+        if color.pods and color.settled:
+            return None
+        return Trouble("NoPods", "no other pod is on its way", "look at it with kubectl describe deployment")
+    name = pods[0].name
+    mine = sorted((item for item in said if item.object == f"Pod/{name}"), key=_when)
+    last = f"{mine[-1].reason}: {mine[-1].message}" if mine else ""
+    words, advice = "it has not started yet", "give it longer, or look at it with kubectl describe pod"
+    if mine and mine[-1].reason == "Pulling":
+        words, advice = "its image is still being pulled", "give it longer: deploy.progress_deadline"
+    return Trouble("Starting", _with(words, last), advice, pods=tuple(pod.name for pod in pods))
 
 
 def _of_pods(pods: Sequence[PodState], said: Sequence[Said]) -> list[Trouble]:
@@ -194,17 +230,24 @@ def _unready(pods: Sequence[PodState], said: Sequence[Said]) -> list[Trouble]:
 
 
 def _of_events(pods: Sequence[PodState], said: Sequence[Said]) -> list[Trouble]:
-    waiting = {pod.name for pod in pods if pod.phase == "Pending" and not pod.reason}
-    found: dict[str, Trouble] = {}
+    waiting = {f"Pod/{pod.name}" for pod in pods if pod.phase == "Pending" and not pod.reason}
+    told: dict[str, dict[str, str]] = {}
     for item in said:
-        kind = _EVENTS.get(item.reason)
-        name = item.object.rpartition("/")[2]
-        if kind is None or name not in waiting or item.reason in found:
-            continue
-        found[item.reason] = Trouble(
-            visible(item.reason, 60), _with(kind.words, item.message), kind.advice, kind.weight, (name,)
-        )
-    return list(found.values())
+        if item.object in waiting and (reason := _named(item)) in _EVENTS:
+            messages = told.setdefault(reason, {})
+            # `Failed to pull image X: why`, and then `Error: ErrImagePull`.
+            messages[item.object] = max(messages.get(item.object, ""), item.message, key=len)
+    found = []
+    for reason, messages in told.items():
+        kind, names = _EVENTS[reason], tuple(name.rpartition("/")[2] for name in messages)
+        words = _with(kind.words, next(iter(messages.values())))
+        found.append(Trouble(visible(reason, 60), words, kind.advice, kind.weight, names, kind.logs))
+    return found
+
+
+def _named(item: Said) -> str:
+    """What an Event tells of, as a pod's own state calls it."""
+    return next((reason for begins, reason in _AS_A_STATE if item.message.startswith(begins)), item.reason)
 
 
 def _of_refusals(said: Sequence[Said]) -> list[Trouble]:

@@ -11,6 +11,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from mlconsole.cluster import decoding, fresh, logs, objects
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError, redact
@@ -19,8 +21,9 @@ from mlconsole.domain import trouble
 from mlconsole.domain.plans import held
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.text import lines
-from mlconsole.domain.trouble import Said, Trouble
+from mlconsole.domain.trouble import Said, Trouble, Weight
 from mlconsole.engine.hints import hints_of
+from mlconsole.gathering import gather
 
 LOOK = 1.0
 """Seconds between two looks."""
@@ -70,13 +73,15 @@ class _Watch:
         self._base = base
         self._told = ""
         self._troubles: list[Trouble] = []
+        self._lasting: list[Trouble] = []
+        self._heard: list[Said] = []
         self._service: ModelService | None = None
 
     async def run(self, deadline: float) -> tuple[bool, str]:
         began = last = time.monotonic()
         best, count, waited, blind, seen = 0, 0, 0.0, 0.0, False
         steady: int | None = None
-        while waited <= deadline and blind <= deadline:
+        while True:
             color = await self._look()
             now = time.monotonic()
             before, steady = steady, None
@@ -97,8 +102,10 @@ class _Watch:
                         return True, f"{count}/{self._want} ready after {now - began:.0f} s"
                 await self._say_how(color, count)
             last = now
+            if waited > deadline or blind > deadline:
+                # Looked at with this last look: what the cluster has come to say only now counts too.
+                return False, await self._verdict(color or _GONE, count, deadline, blind > deadline)
             await asyncio.sleep(LOOK)
-        return False, await self._verdict(count, deadline, blind > deadline)
 
     async def _look(self) -> Color | None:
         """The colour now; `_GONE` where it has no Deployment, None where nobody can say."""
@@ -120,23 +127,42 @@ class _Watch:
             self._tell(words)
 
     async def _say_how(self, color: Color, count: int) -> None:
-        self._troubles = trouble.read(color, await self._events(color))
+        color = _of_its_template(color)
+        self._heard = await self._events(color)
+        self._troubles = trouble.read(color, self._heard)
+        if trouble.hopeless(self._troubles):
+            self._lasting = [item for item in self._troubles if item.weight is Weight.LASTING]
         words = f"{count}/{self._want} ready, {color.updated}/{max(color.wish, self._want)} made"
         if self._troubles:
             words += f": {self._troubles[0].line}"
         self._say(redact(words))
 
-    async def _verdict(self, count: int, deadline: float, blind: bool) -> str:
+    async def _verdict(self, color: Color, count: int, deadline: float, blind: bool) -> str:
         if blind:
             return f"{self._color} could not be looked at for {deadline:.0f} s"
         words = f"{count}/{self._want} ready, and no other within {deadline:.0f} s"
-        if not self._troubles:
+        if color is _GONE:
+            return f"{words}: it has no Deployment"
+        known = self._known(_of_its_template(color))
+        if not known:
             return words
-        for item in self._troubles[1:]:
+        worst = known[0]
+        for item in known[1:]:
             self._tell(redact(item.line))
-        worst = self._troubles[0]
         said = await self._log(worst)
         return redact(f"{words}: {worst.line}" + (f"; its log ends with: {said}" if said else ""))
+
+    def _known(self, color: Color) -> list[Trouble]:
+        """What is wrong, the most telling first.
+
+        What crashes is up for a moment after each start: what was seen of a pod that is still not ready holds.
+        """
+        found = list(self._troubles)
+        if not trouble.hopeless(found):
+            unready = {pod.name for pod in color.pods if not pod.ready and not pod.terminating}
+            found[:0] = [item for item in self._lasting if unready.intersection(item.pods)]
+        rest = None if found else trouble.on_its_way(color, self._heard)
+        return [rest] if rest else found
 
     async def _log(self, worst: Trouble) -> str:
         """Tell the last lines of a failing pod's log; the last of them."""
@@ -170,7 +196,7 @@ class _Watch:
         about = [("Pod", name) for name in waiting]
         if color.revisions:
             about.append(("ReplicaSet", color.revisions[0].replica_set))
-        found = await asyncio.gather(*(self._said(kind, name) for kind, name in about))
+        found = await gather(*(self._said(kind, name) for kind, name in about))
         return [item for some in found for item in some]
 
     async def _said(self, kind: str, name: str) -> list[Said]:
@@ -193,6 +219,13 @@ class _Watch:
 
 _GONE = Color("", "", 0, 0)
 """In the place of a colour that has no Deployment."""
+
+
+def _of_its_template(color: Color) -> Color:
+    """A colour with the pods of its present template alone, where their names tell: others are on their way out."""
+    newest = f"{color.revisions[0].replica_set}-" if color.revisions else ""
+    pods = tuple(pod for pod in color.pods if pod.name.startswith(newest))
+    return replace(color, pods=pods) if pods else color
 
 
 def up_to_date(color: Color) -> int:
