@@ -69,7 +69,7 @@ def test_an_operation_stands_before_the_traffic_that_changed_with_it():
 
 
 def test_nothing_known_is_said():
-    assert "no operation, scaling, node or traffic change is known then" in cause("p95", [shift()], []).words
+    assert "no operation, alias move, scaling, node or traffic change is known then" in cause("p95", [shift()], []).words
 
 
 def test_no_change_and_a_trend_are_unknown():

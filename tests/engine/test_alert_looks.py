@@ -22,20 +22,6 @@ FRAUD = ModelService("ml", "fraud", Shape.BLUE_GREEN, color_key="color", live="g
 FINE = Glance("green", 10.0, 0.001, 0.05, 0.2, 0.4, samples=300.0, at=NOW)
 
 
-class Known:
-    """What the feeds say."""
-
-    def __init__(self, *glances, drift=None):
-        self._glances = glances
-        self._drift = drift
-
-    def glances(self, key):
-        return self._glances
-
-    def drift(self, key):
-        return self._drift
-
-
 async def look(rule, *glances, drift=None, reply=None, service=FRAUD):
     asked = []
 
@@ -43,7 +29,8 @@ async def look(rule, *glances, drift=None, reply=None, service=FRAUD):
         asked.extend(texts)
         return [reply] * len(texts)
 
-    looks = Looks(Known(*glances, drift=drift), ask, lambda: NOW)
+    table = drift or DriftTable(service.key, NOW, problem="not asked yet")
+    looks = Looks(lambda _: glances, lambda _: table, ask, lambda: NOW)
     (found,) = await looks.look([Due(service, rule)])
     return (found, asked) if rule.query else found
 
@@ -93,7 +80,7 @@ async def test_drift():
     unknown = replace(table, features=(rows[0], *(replace(row, verdict=DriftVerdict.UNKNOWN) for row in rows[1:])))
     found = await look(rule("drift.share > 0.2"), FINE, drift=unknown)
     assert (found.holds, "3 of 4 features" in found.why) == (None, True)
-    assert (await look(rule("drift.share > 0.2"), FINE)).why == "drift is read for the selected service only"
+    assert (await look(rule("drift.share > 0.2"), FINE)).why == "not asked yet"
 
 
 def reply(*values, **labels):

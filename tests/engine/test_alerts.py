@@ -45,6 +45,7 @@ class Place:
         self.prometheus_url = self.alertmanager_url = ""
         self.told = Others()
         self.silenced = []
+        self.moves = ()
         self.scope = self.another("demo")
         self.changes = 0
         self.alerts = Alerts(
@@ -77,7 +78,14 @@ class Place:
     def telemetry(self, key):
         return None
 
+    def alias_moves(self, service):
+        return self.moves
+
     # ---- the sources, and the worker
+
+    @property
+    def has_prometheus(self):
+        return bool(self.prometheus_url)
 
     @property
     def silencing(self):
@@ -85,6 +93,9 @@ class Place:
 
     async def ask(self, texts):
         return [Reply()] * len(texts)
+
+    async def ranges(self, questions):
+        return [Reply()] * len(questions)
 
     async def others(self):
         return self.told
@@ -308,7 +319,8 @@ async def test_a_rule_of_ones_own_is_not_silenced_in_alertmanager(place):
 async def test_the_cause_is_asked_of_what_was_seen(place):
     await place.look(*[0.2 + 0.001 * (n % 5) for n in range(40)], *[0.9 + 0.001 * (n % 5) for n in range(20)])
     began = NOW + 5.0 * 40
-    found = await place.alerts.cause(place.only().id)
+    found, operation = await place.alerts.cause(place.only().id)
+    assert operation is None
     assert found.verdict is Verdict.NEITHER
     assert abs(found.shift.change.at - began) <= 30
     assert found.shift.words == "202 ms -> 902 ms"

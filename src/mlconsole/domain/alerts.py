@@ -188,6 +188,14 @@ def applies(patterns: Sequence[str], namespace: str, name: str) -> bool:
     )
 
 
+class Unjudged(Struct, frozen=True):
+    """A rule of which nobody knows whether it holds, on the services where that is for the same reason."""
+
+    rule: str
+    services: tuple[str, ...]
+    why: str
+
+
 # ---- alerts
 
 
@@ -253,7 +261,12 @@ class Alert(Struct, frozen=True):
 
 
 PANELS = {"p50": "latency", "p95": "latency", "p99": "latency", "error_share": "errors", "rate": "rate"}
-_NAMED = re.compile(r"latenc|duration|slow|error|fail|5xx|rate|traffic|qps|throughput", re.IGNORECASE)
+_NAMED = re.compile(r"latenc|duration|slow|accura|error|fail|5xx|rate|traffic|qps|throughput", re.IGNORECASE)
+_SHOWS = {
+    "accura": "accuracy",
+    **dict.fromkeys(("latenc", "duration", "slow"), "latency"),
+    **dict.fromkeys(("error", "fail", "5xx"), "errors"),
+}
 
 
 def panel_of(figures: Iterable[str], name: str = "") -> str:
@@ -264,10 +277,7 @@ def panel_of(figures: Iterable[str], name: str = "") -> str:
     word = _NAMED.search(name)
     if word is None:
         return ""
-    text = word[0].lower()
-    if text in ("latenc", "duration", "slow"):
-        return "latency"
-    return "errors" if text in ("error", "fail", "5xx") else "rate"
+    return _SHOWS.get(word[0].lower(), "rate")
 
 
 def alert_of(rule: Rule, service: str, track: Track, panel: str) -> Alert:

@@ -20,6 +20,8 @@ LEAD = 120.0
 SHOWN = 3600.0
 """Seconds around a change whose happenings are evidence."""
 MOST_ROWS = 12
+FEW = 20
+"""Values in which a change is hardly found."""
 DATA = ("drift", "rate", "accuracy")
 """Series whose own change speaks for the data, or for the traffic."""
 
@@ -29,6 +31,8 @@ class Verdict(enum.StrEnum):
 
     DEPLOY = "deploy"
     """An operation moved traffic, or pods, as it began."""
+    ALIAS = "alias"
+    """An alias of the registry moved: what loads its model by it has another one."""
     SCALING = "scaling"
     NODE = "node"
     DATA = "data"
@@ -44,8 +48,12 @@ class Happening(Struct, frozen=True):
 
     at: float
     kind: str
-    """`operation`, `scaling`, `node`, `alias`, `event`."""
+    """`operation`, `alias`, `scaling`, `node`, `idle`, `pod`, `event`."""
     words: str
+    began: float = 0.0
+    """Where it took a time, or is known to have been within one: since when."""
+    id: str = ""
+    """Of an operation on record."""
 
 
 class Shift(Struct, frozen=True):
@@ -69,6 +77,8 @@ class Row(Struct, frozen=True):
     """How it stands to the change."""
     possible: bool = False
     """Whether it may be the cause."""
+    id: str = ""
+    """Of an operation on record."""
 
 
 class Cause(Struct, frozen=True):
@@ -79,10 +89,19 @@ class Cause(Struct, frozen=True):
     shift: Shift | None = None
     rows: tuple[Row, ...] = ()
     method: str = ""
+    operation: str = ""
+    """The record's id of the operation that the words name."""
+    basis: str = ""
+    """Whose series it rests on, over which time, and what could not be read."""
 
 
 METHOD = "rank CUSUM, block permutation test, bootstrap interval"
-_VERDICTS = {"operation": Verdict.DEPLOY, "scaling": Verdict.SCALING, "node": Verdict.NODE}
+_VERDICTS = {
+    "operation": Verdict.DEPLOY,
+    "alias": Verdict.ALIAS,
+    "scaling": Verdict.SCALING,
+    "node": Verdict.NODE,
+}
 
 
 def cause(
@@ -95,16 +114,18 @@ def cause(
     mine = [item for item in shifts if item.series == about and (not until or item.change.earliest <= until)]
     steps = [item for item in mine if item.change.shape is Shape.STEP]
     if not steps:
-        return _unknown(about, mine, n)
+        return _unknown(about, mine, list(happenings), n, until)
     shift = max(steps, key=lambda item: (_worse(about, item.change), item.change.at))
     others = [item for item in shifts if item.series != about and item.change.shape is Shape.STEP]
-    rows = [_row(shift.change, item.at, item.at, item.kind, item.words) for item in happenings]
+    rows = [_row(shift.change, item.began or item.at, item.at, item.kind, item.words, item.id) for item in happenings]
     rows += [_row_of(shift.change, item) for item in others]
     rows = [row for row in rows if row.possible or abs(row.at - shift.change.at) <= SHOWN]
     rows.sort(key=lambda row: (not row.possible, abs(row.at - shift.change.at)))
     verdict = _verdict(rows)
-    words = f"{began(shift)}{_told(verdict, shift.change, rows)}"
-    return Cause(verdict, words, shift, tuple(rows[:MOST_ROWS]), METHOD)
+    named = _named(verdict, shift.change, rows)
+    words = f"{began(shift)}{_told(verdict, shift.change, rows, named)}"
+    operation = named.id if named is not None else ""
+    return Cause(verdict, words, shift, tuple(rows[:MOST_ROWS]), METHOD, operation)
 
 
 def _worse(about: str, change: Change) -> bool:
@@ -112,13 +133,23 @@ def _worse(about: str, change: Change) -> bool:
     return about == "rate" or change.rises is (about != "accuracy")
 
 
-def _unknown(about: str, mine: Sequence[Shift], n: int) -> Cause:
+def _unknown(about: str, mine: Sequence[Shift], happenings: Sequence[Happening], n: int, until: float) -> Cause:
+    """No moment: what happened in the time before the alert is shown all the same, and judged by whoever reads it."""
+    near = [item for item in happenings if until and abs(item.at - until) <= SHOWN and item.kind != "event"]
+    near.sort(key=lambda item: abs(item.at - until))
+    rows = tuple(
+        Row(item.at, item.kind, item.words, f"{_side(item.at - until)} it fired", id=item.id)
+        for item in near[:MOST_ROWS]
+    )
     if mine:
-        return Cause(
-            Verdict.UNKNOWN, f"{about} moves steadily ({mine[0].words}): there is no moment", mine[0], (), METHOD
-        )
-    few = "too few to say" if n < 20 else "no change is sure in them"
-    return Cause(Verdict.UNKNOWN, f"no change of {about} was found: {n} values, {few}", None, (), METHOD)
+        words = f"{about} moves steadily ({mine[0].words}): there is no moment"
+        return Cause(Verdict.UNKNOWN, words, mine[0], rows, METHOD)
+    few = "too few to say" if n < FEW else "no change is sure in them"
+    return Cause(Verdict.UNKNOWN, f"no change of {about} was found: {n} values, {few}", None, rows, METHOD)
+
+
+def _side(seconds: float) -> str:
+    return f"{span(abs(seconds))} {'after' if seconds > 0 else 'before'}"
 
 
 def _verdict(rows: Sequence[Row]) -> Verdict:
@@ -141,9 +172,10 @@ def _row_of(change: Change, other: Shift) -> Row:
     return Row(found.at, other.series, words, relation, row.possible and other.series in DATA)
 
 
-def _row(change: Change, begin: float, end: float, kind: str, words: str) -> Row:
+def _row(change: Change, begin: float, end: float, kind: str, words: str, ident: str = "") -> Row:
     possible = begin <= change.latest and end >= change.earliest - LEAD
-    return Row(begin, kind, words, relation_of(change, begin), possible)
+    at = min(max(begin, change.earliest), end) if possible else begin if begin > change.at else end
+    return Row(at, kind, words, relation_of(change, at), possible, ident)
 
 
 def relation_of(change: Change, at: float) -> str:
@@ -161,19 +193,24 @@ def began(shift: Shift) -> str:
     return f"{shift.series} began to {way} {_clock(change.at)} ({interval.replace('%', ' %')}): {shift.words}"
 
 
-def _told(verdict: Verdict, change: Change, rows: Sequence[Row]) -> str:
-    possible = next((row for row in rows if row.possible and _VERDICTS.get(row.kind) is verdict), None)
+def _named(verdict: Verdict, change: Change, rows: Sequence[Row]) -> Row | None:
+    """The row that the words are about: the likely cause, else the operation that is nearest."""
+    possible = (row for row in rows if row.possible)
     if verdict is Verdict.DATA:
-        possible = next(row for row in rows if row.possible)
-    if possible is not None:
-        also = " and the traffic or the data changed, too" if verdict is Verdict.DEPLOY and _data(rows) else ""
-        return f"; {possible.words} {_placed(possible)}: {verdict} is likely{also}"
+        return next(row for row in possible if row.kind in DATA)
+    found = next((row for row in possible if _VERDICTS.get(row.kind) is verdict), None)
     operations = [row for row in rows if row.kind == "operation"]
-    if operations:
-        nearest = min(operations, key=lambda row: abs(row.at - change.at))
-        side = "before" if nearest.at > change.at else "after"
-        return f"; {span(abs(nearest.at - change.at))} {side} {nearest.words}: not this deploy"
-    return "; no operation, scaling, node or traffic change is known then"
+    return found or min(operations, key=lambda row: abs(row.at - change.at), default=None)
+
+
+def _told(verdict: Verdict, change: Change, rows: Sequence[Row], named: Row | None) -> str:
+    if named is None:
+        return "; no operation, alias move, scaling, node or traffic change is known then"
+    if named.possible:
+        also = " and the traffic or the data changed, too" if verdict is Verdict.DEPLOY and _data(rows) else ""
+        return f"; {named.words} {_placed(named)}: {verdict} is likely{also}"
+    side = "before" if named.at > change.at else "after"
+    return f"; {span(abs(named.at - change.at))} {side} {named.words}: not this deploy"
 
 
 def _placed(row: Row) -> str:

@@ -69,8 +69,10 @@ def words(name: str, value: float | None) -> str:
     figure = name.removeprefix("live.")
     if figure in LATENCIES:
         return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
-    if figure in ("error_share", "drift.share"):
+    if figure in ("error_share", "drift.share", "accuracy"):
         return f"{value:.2%}"
+    if figure == "drift.distance":
+        return f"{value:.2f}"
     return f"{value:.1f}/s" if figure == "rate" else f"{value:.4g}"
 
 

@@ -66,3 +66,18 @@ class RegisteredModel(Struct, frozen=True):
     def find(self, version: str) -> ModelVersion | None:
         """The version numbered `version`, or None."""
         return next((item for item in self.versions if item.version == version), None)
+
+
+class AliasMove(Struct, frozen=True):
+    """An alias that was seen on another version than the time before: a registry keeps no record of that."""
+
+    model: str
+    alias: str
+    before: str
+    """Empty where the alias is new."""
+    after: str
+    """Empty where it was taken off."""
+    since: float
+    """When it was seen where it was before."""
+    at: float
+    """When it was first seen where it is."""

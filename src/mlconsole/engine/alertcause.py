@@ -11,6 +11,7 @@ from msgspec import Struct
 from mlconsole.domain import attribution, changepoints, conditions
 from mlconsole.domain.attribution import Cause, Happening, Shift
 from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.registry import AliasMove
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.telemetry import Telemetry
 from mlconsole.engine.alertrules import NOTHING_SERVES
@@ -25,6 +26,8 @@ SECONDS = 30.0
 NAMES = {"errors": "error_share"}
 """Statistics of a panel, and what a condition calls them."""
 WANTED = ("p95", "error_share", "rate", "accuracy", "drift.share")
+SETTLING = 30.0
+"""Seconds before the traffic was seen on a colour in which it may have got there."""
 SCALED = frozenset({"ScalingReplicaSet", "SuccessfulRescale"})
 NODES = frozenset(
     {
@@ -44,6 +47,8 @@ STARTED = frozenset({"BackOff", "Unhealthy", "FailedScheduling", "FailedMount"})
 DONE = (Outcome.VERIFIED, Outcome.UNVERIFIED, Outcome.RETURNED, Outcome.OPEN)
 STILL = frozenset({Kind.DRILL})
 """Operations that change nothing."""
+ASIDE = (Kind.DEPLOY, Kind.SCALE, Kind.RESTART, Kind.PAUSE, Kind.UNPAUSE)
+"""Those that may be about the colour without traffic."""
 
 
 class Points(Struct, frozen=True):
@@ -60,21 +65,26 @@ class Memory:
     """What the live colour's figures were, from when the console began to look; whatever the source is."""
 
     def __init__(self) -> None:
-        self._points: dict[str, deque[tuple[float, str, float]]] = {}
+        self._points: dict[str, deque[tuple[float, float]]] = {}
 
-    def add(self, name: str, at: float, color: str, value: float | None) -> None:
+    def add(self, name: str, at: float, value: float | None) -> None:
         """One figure. What nobody knows is a gap."""
         kept = self._points.setdefault(name, deque(maxlen=KEEP))
         if not kept or at > kept[-1][0]:
-            kept.append((at, color, math.nan if value is None else value))
+            kept.append((at, math.nan if value is None else value))
 
-    def series(self) -> list[Points]:
-        """All of them; the traffic's own way through the colours is one series."""
+    def series(self, live: str) -> list[Points]:
+        """All of them; the traffic's own way through the colours, to the `live` one, is one series."""
         return [
-            Points(name, kept[-1][1], tuple(at for at, _, _ in kept), tuple(value for _, _, value in kept))
+            Points(name, live, tuple(at for at, _ in kept), tuple(value for _, value in kept))
             for name, kept in self._points.items()
             if kept
         ]
+
+    @property
+    def since(self) -> float:
+        """When the oldest figure is of; infinite where there is none."""
+        return min((kept[0][0] for kept in self._points.values() if kept), default=math.inf)
 
 
 def points_of(telemetry: Telemetry | None, color: str) -> list[Points]:
@@ -90,10 +100,10 @@ def points_of(telemetry: Telemetry | None, color: str) -> list[Points]:
     ]
 
 
-def longest(first: Iterable[Points], second: Iterable[Points]) -> list[Points]:
-    """Of each series the longer one."""
+def longest(*sources: Iterable[Points]) -> list[Points]:
+    """Of each series the longest one, the first of those that are as long."""
     found: dict[str, Points] = {}
-    for item in (*first, *second):
+    for item in (item for items in sources for item in items):
         before = found.get(item.name)
         if before is None or _span(item) > _span(before):
             found[item.name] = item
@@ -111,29 +121,31 @@ def shifts(series: Sequence[Points]) -> list[Shift]:
     for item in series:
         for change in changepoints.changes(item.times, item.values, item.window):
             before, after = conditions.words(item.name, change.before), conditions.words(item.name, change.after)
-            name = "drift" if item.name.startswith("drift") else item.name
-            found.append(Shift(name, item.color, change, f"{before} -> {after}"))
+            found.append(Shift(_figure(item.name), item.color, change, f"{before} -> {after}"))
     return found
 
 
 def known(series: Iterable[Points], name: str) -> int:
     """How many values of a series are known."""
-    return sum(sum(map(math.isfinite, item.values)) for item in series if item.name == name)
+    return sum(sum(map(math.isfinite, item.values)) for item in series if _figure(item.name) == _figure(name))
+
+
+def _figure(name: str) -> str:
+    """The share of features that drifted and their largest distance both say `drift`."""
+    return "drift" if name.startswith("drift") else name
 
 
 def judged(about: str, found: Sequence[Shift], happenings: Iterable[Happening], n: int, until: float = 0.0) -> Cause:
     """The cause of what `about` (a figure of a condition) did."""
-    name = "drift" if about.startswith("drift") else about
-    return attribution.cause(name, found, happenings, n, until)
+    return attribution.cause(_figure(about), found, happenings, n, until)
 
 
-def happenings(service: ModelService, records: Iterable[Record], events: Iterable[EventLine]) -> list[Happening]:
+def happenings(
+    service: ModelService, records: Iterable[Record], events: Iterable[EventLine], moves: Iterable[AliasMove] = ()
+) -> list[Happening]:
     """What is known to have happened to a service."""
-    found = [
-        Happening(record.verified_at or record.ended_at or record.at, "operation", _operation(record))
-        for record in records
-        if record.outcome in DONE and record.kind not in STILL
-    ]
+    found = [_operated(service, record) for record in records if record.outcome in DONE and record.kind not in STILL]
+    found += [Happening(move.at, "alias", _moved(move), move.since) for move in moves]
     idle = service.idle_color
     for event in events:
         if event.reason in SCALED:
@@ -145,6 +157,25 @@ def happenings(service: ModelService, records: Iterable[Record], events: Iterabl
         elif event.reason in STARTED:
             found.append(Happening(event.at, "event", f"{event.object}: {event.reason} {event.message}".strip()))
     return [*found, *_pods(service)]
+
+
+def _operated(service: ModelService, record: Record) -> Happening:
+    """An operation, from when it may have had an effect until it was seen to be done."""
+    end = record.verified_at or record.ended_at or record.at
+    moved = record.moves_traffic and record.outcome is not Outcome.RETURNED
+    idle = service.idle_color
+    aside = record.kind in ASIDE and not record.moves_traffic and idle is not None and record.to_color == idle.name
+    began = max(record.at, end - SETTLING) if moved else record.at
+    return Happening(end, "idle" if aside else "operation", _operation(record), began, record.id)
+
+
+def _moved(move: AliasMove) -> str:
+    ways = f"{_numbered(move.before)} -> {_numbered(move.after)}"
+    return f"@{move.alias} of {move.model} moved {ways}"
+
+
+def _numbered(version: str) -> str:
+    return f"v{version}" if version else "nothing"
 
 
 def _pods(service: ModelService) -> list[Happening]:
@@ -177,4 +208,4 @@ def about_of(condition: str, panel: str) -> str:
             return {"p99": "p95", "p50": "p95", "drift.worst": "drift.share"}.get(name, name)
     if condition == NOTHING_SERVES:
         return "rate"
-    return {"errors": "error_share", "rate": "rate"}.get(panel, "p95")
+    return {"errors": "error_share", "rate": "rate", "accuracy": "accuracy"}.get(panel, "p95")

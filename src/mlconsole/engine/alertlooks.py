@@ -10,7 +10,6 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -37,16 +36,10 @@ _OF_NOTHING = ("isNil", "len", "default")
 NO_LIMITS = health.Thresholds(None, None)
 
 
-class Figures(Protocol):
-    """Who knows the figures of the fleet."""
-
-    def glances(self, key: str) -> Sequence[Glance]:
-        """Those of a service's colours now."""
-
-    def drift(self, key: str) -> DriftTable | None:
-        """The drift table of a service, where there is one."""
-
-
+Glances = Callable[[str], Sequence[Glance]]
+"""The figures of a service's colours now."""
+Drift = Callable[[str], DriftTable]
+"""The drift table of a service; one without features says why there is none."""
 Ask = Callable[[Sequence[str]], Awaitable[Sequence[Reply]]]
 """Asks Prometheus some queries."""
 
@@ -76,8 +69,9 @@ def panel(rule: Rule) -> str:
 class Looks:
     """Looks at rules."""
 
-    def __init__(self, figures: Figures, ask: Ask, clock: Callable[[], float] = time.time) -> None:
-        self._figures = figures
+    def __init__(self, glances: Glances, drift: Drift, ask: Ask, clock: Callable[[], float] = time.time) -> None:
+        self._glances = glances
+        self._drift = drift
         self._ask = ask
         self._clock = clock
 
@@ -129,10 +123,10 @@ class Looks:
         self, service: ModelService, color: Color, wanted: Collection[str], now: float
     ) -> tuple[dict[str, float | None], str]:
         """The figures of a colour, and why some of them are unknown."""
-        glance = next((one for one in self._figures.glances(service.key) if one.color == color.name), None)
+        glance = next((one for one in self._glances(service.key) if one.color == color.name), None)
         values, why = glanced(glance, now)
         if any(name.startswith("drift.") for name in wanted):
-            share, worst, problem = drifted(self._figures.drift(service.key), color.name)
+            share, worst, problem = drifted(self._drift(service.key), color.name)
             values |= {"drift.share": share, "drift.worst": worst}
             if not (set(wanted) - {"drift.share", "drift.worst"}):
                 why = problem
@@ -160,12 +154,12 @@ def glanced(glance: Glance | None, now: float) -> tuple[dict[str, float | None],
     return dict(values), f"{NO_DATA} for {', '.join(missing)}" if missing else ""
 
 
-def drifted(table: DriftTable | None, color: str) -> tuple[float | None, float | None, str]:
+def drifted(table: DriftTable, color: str) -> tuple[float | None, float | None, str]:
     """The share of a colour's features that drifted, the largest PSI, and why they are unknown."""
-    if table is None:
-        return None, None, "drift is read for the selected service only"
     rows = [row for row in table.features if row.color == color and row.kind is not Kind.PREDICTION]
     judged = [row for row in rows if row.verdict is not DriftVerdict.UNKNOWN]
+    if not rows:
+        return None, None, table.problem or "no figures of its features"
     if not judged or 2 * len(judged) < len(rows):
         why = next((row.why for row in rows if row.why), "") or table.problem or "no figures of its features"
         return None, None, f"{len(rows) - len(judged)} of {len(rows)} features cannot be judged: {why}"

@@ -51,16 +51,25 @@ class AlertSources:
     def _endpoint(self, url: str) -> Endpoint | None:
         return Endpoint(url, self._auth) if url else None
 
+    @property
+    def has_prometheus(self) -> bool:
+        """Whether there is a Prometheus to ask."""
+        return bool(self._where.prometheus_url)
+
     async def ask(self, texts: Sequence[str]) -> list[Reply]:
-        """The replies to some queries."""
+        """The replies to some queries, as it is now."""
+        return await self.ranges([Question(text) for text in texts])
+
+    async def ranges(self, questions: Sequence[Question]) -> list[Reply]:
+        """The replies to some questions, each at an instant or over a range."""
         endpoint = self._endpoint(self._where.prometheus_url)
         if endpoint is None:
             failure = Failure("down", "no Prometheus is asked here: set metrics.prometheus_url")
-            return [Reply(failure=failure)] * len(texts)
+            return [Reply(failure=failure)] * len(questions)
         try:
-            return await self._asker.ask(endpoint, [Question(text) for text in texts], SECONDS)
+            return await self._asker.ask(endpoint, questions, SECONDS)
         except (TimeoutError, OSError, RuntimeError) as error:
-            return [Reply(failure=_broken("Prometheus", error))] * len(texts)
+            return [Reply(failure=_broken("Prometheus", error))] * len(questions)
 
     async def others(self) -> Others:
         """Others' alerts, and silences."""

@@ -248,7 +248,8 @@ class Engine:
         await self._publish(await self._alerts.handle(asked))
 
     async def _tell_cause(self, ident: str) -> None:
-        await self._publish(protocol.AlertCause(ident, await self._alerts.cause(ident)))
+        cause, operation = await self._alerts.cause(ident)
+        await self._publish(protocol.AlertCause(ident, cause, operation))
 
     # ---- publications
 

@@ -8,6 +8,7 @@ from mlconsole.cluster import proxy
 from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.registry import AliasMove
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
@@ -46,11 +47,12 @@ class Feeds:
         self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed, self.service_get)
         self._docker = DockerFeed(settings.docker, self.offload, wake)
 
-    def start(self, *, figures_only: bool = False) -> None:
+    def start(self, *, registry: bool = True, docker: bool = True) -> None:
         """Begin to read."""
         self._metrics.start()
-        if not figures_only:
+        if registry:
             self._registry.start()
+        if docker:
             self._docker.start()
 
     async def stop(self) -> None:
@@ -138,11 +140,14 @@ class Feeds:
 
     def registry(self, service: ModelService, settings: ServiceSettings) -> protocol.Registry:
         """The registered model of a service: by the configuration's word, else by its release's, else by its name."""
-        live = service.live_color or next(iter(service.colors), None)
-        name = settings.model or (live.release.model if live else "") or service.name
+        name = _model_of(service, settings)
         self._registry.watch(name, [color.release.version for color in service.colors])
         model, problem = self._registry.model(name)
         return protocol.Registry(service.key, model, problem, self._registry.names)
+
+    def alias_moves(self, service: ModelService) -> tuple[AliasMove, ...]:
+        """The aliases of a service's model that were seen to move."""
+        return self._registry.moves(_model_of(service, self._settings.service(service.namespace, service.name)))
 
     # ---- outside
 
@@ -168,3 +173,9 @@ class Feeds:
         if reply.status != 200:
             raise Unreachable(f"pod {pod} gave no metrics", f"{path} answered {reply.status}")
         return reply.body
+
+
+def _model_of(service: ModelService, settings: ServiceSettings) -> str:
+    """The name of a service's registered model."""
+    live = service.live_color or next(iter(service.colors), None)
+    return settings.model or (live.release.model if live else "") or service.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from mlconsole.domain.alerts import Alert
+from mlconsole.domain.alerts import Alert, Unjudged
 from mlconsole.domain.attribution import Cause
 from mlconsole.domain.chain import Link
 from mlconsole.domain.drift import DriftTable
@@ -251,6 +251,8 @@ class Alerts(Struct, frozen=True, tag=True):
     silencing: str = ""
     """Why no silence can be made; empty where one can."""
     calling: Calling = Calling()
+    unjudged: tuple[Unjudged, ...] = ()
+    """The rules of which nobody knows whether they hold."""
 
 
 class AlertCause(Struct, frozen=True, tag=True):
@@ -258,6 +260,8 @@ class AlertCause(Struct, frozen=True, tag=True):
 
     id: str
     cause: Cause
+    operation: Record | None = None
+    """The one that the cause's words name."""
 
 
 class Log(Struct, frozen=True, tag=True):

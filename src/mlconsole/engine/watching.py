@@ -55,7 +55,8 @@ class Watching:
         """Begin to look; all of it ends with the block, whatever ends that. Without `judging` whoever asks looks."""
         watching = cls(settings)
         watching.alerts.happened = happened
-        watching.feeds.start(figures_only=True)
+        # The registry for what is told of a cause; whoever looks once has no time for its moves.
+        watching.feeds.start(registry=judging, docker=False)
         tasks = [asyncio.create_task(work) for work in (watching.scope.run(), watching.keep())]
         if judging:
             tasks.append(asyncio.create_task(watching.alerts.run()))

@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar, TypeVarTuple
 
 from msgspec.structs import replace
 
 from mlconsole.cluster.backoff import Backoff
 from mlconsole.config import Registry
-from mlconsole.domain.registry import ModelVersion, RegisteredModel
+from mlconsole.domain.registry import AliasMove, ModelVersion, RegisteredModel
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.registry.errors import RegistryError, address, explain
 from mlconsole.registry.reader import Answer, read
@@ -36,6 +37,8 @@ WATCHED = 120.0
 KEPT = 50
 """Models kept of former answers; those of the last one are all there."""
 RESTART_SECONDS = 5.0
+MOVES = 200
+"""Moves of aliases that are remembered."""
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -70,6 +73,7 @@ class RegistryFeed:
         self._watched: dict[str, tuple[float, tuple[str, ...]]] = {}
         """By name: when it was last asked for, and the versions that must be there."""
         self._answer = Answer()
+        self._moves: deque[AliasMove] = deque(maxlen=MOVES)
         self._signatures: dict[Version, Signature] = {}
         self._unsigned: dict[Version, float] = {}
         """Versions whose signature could not be read, and when to try again."""
@@ -136,6 +140,10 @@ class RegistryFeed:
             return found, self._answer.problems.get(name, "")
         return found, state.message
 
+    def moves(self, name: str) -> tuple[AliasMove, ...]:
+        """The aliases of a model that were seen to move since the registry is read, oldest first."""
+        return tuple(move for move in self._moves if move.model == name)
+
     # ---- the loop
 
     async def _living(self) -> None:
@@ -185,10 +193,13 @@ class RegistryFeed:
         fresh = {*answer.models, *answer.problems}
         kept = [(name, model) for name, model in self._answer.models.items() if name not in fresh]
         surplus = max(0, len(kept) + len(answer.models) - KEPT)
-        self._answer = Answer(answer.names, {**dict(kept[surplus:]), **answer.models}, answer.problems)
+        before, now = self._answer, time.time()
+        models = {**dict(kept[surplus:]), **answer.models}
+        self._answer = Answer(answer.names, models, answer.problems, answer.aliases)
         for name in answer.models:
             self._sign(name)
-        now = time.time()
+        if self._state.last_contact:
+            self._moves.extend(moved(before.aliases, answer.aliases, self._state.last_contact, now))
         since = self._state.since if self._state.condition is Condition.LIVE else now
         self._state = replace(self._state, condition=Condition.LIVE, since=since, last_contact=now, message="", hint="")
 
@@ -249,6 +260,19 @@ class RegistryFeed:
         if found is None:
             return version
         return replace(version, inputs=found.inputs, outputs=found.outputs, has_input_example=found.has_input_example)
+
+
+def moved(
+    before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]], since: float, at: float
+) -> list[AliasMove]:
+    """The aliases that lead elsewhere than before, of the models that were there before and are now."""
+    return [
+        AliasMove(model, alias, old.get(alias, ""), after[model].get(alias, ""), since, at)
+        for model, old in sorted(before.items())
+        if model in after
+        for alias in sorted({*old, *after[model]})
+        if old.get(alias) != after[model].get(alias)
+    ]
 
 
 def _key(name: str, version: ModelVersion) -> Version:

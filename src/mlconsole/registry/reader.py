@@ -46,6 +46,8 @@ class Answer(Struct, frozen=True):
     models: dict[str, RegisteredModel] = {}
     problems: dict[str, str] = {}
     """Why a model that was asked for is not there."""
+    aliases: dict[str, dict[str, str]] = {}
+    """Of every model of `names`: alias to version."""
 
 
 def read(uri: str, wanted: Mapping[str, tuple[str, ...]]) -> Answer:
@@ -55,7 +57,7 @@ def read(uri: str, wanted: Mapping[str, tuple[str, ...]]) -> Answer:
     """
     try:
         client = client_of(uri)
-        names = _names(client)
+        aliases = _names(client)
         models, problems = {}, {}
         until = time.monotonic() + BUDGET
         for name, versions in wanted.items():
@@ -65,7 +67,7 @@ def read(uri: str, wanted: Mapping[str, tuple[str, ...]]) -> Answer:
                 if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise
                 problems[name] = f"the registry has no model {visible(name, 80)}"
-        return Answer(names, models, problems)
+        return Answer(tuple(sorted(aliases)), models, problems, aliases)
     except Exception as error:
         raise explain(error, uri) from error
 
@@ -79,7 +81,7 @@ def find(uri: str, name: str, wanted: str) -> ModelVersion:
             words = f"the registry has no {visible(name, 80)} {visible(wanted, 40)}"
             raise NoSuchVersion(words, "mlconsole shows its versions in the registry pane")
         model = client.get_registered_model(name)
-        aliases = {visible(alias, 80): visible(str(version), 40) for alias, version in _some(model.aliases, "tags")}
+        aliases = _aliases(model)
         run, problem = _run(client, uri, item.run_id, time.monotonic() + BUDGET)
         return _version(item, aliases, run, problem)
     except RegistryError:
@@ -148,21 +150,26 @@ def _local(uri: str) -> None:
             raise RegistryError(f"there is no MLflow store at {address(uri)}", "check the path in MLFLOW_TRACKING_URI")
 
 
-def _names(client: Any) -> tuple[str, ...]:
-    found: list[str] = []
+def _names(client: Any) -> dict[str, dict[str, str]]:
+    """Every model, and the aliases of each."""
+    found: dict[str, dict[str, str]] = {}
     token = None
     while len(found) < NAMES:
         page = client.search_registered_models(max_results=100, page_token=token)
-        found += [visible(model.name, 120) for model in page]
+        found |= {visible(model.name, 120): _aliases(model) for model in page}
         token = page.token
         if not token:
             break
-    return tuple(sorted(found[:NAMES]))
+    return dict(list(found.items())[:NAMES])
+
+
+def _aliases(model: Any) -> dict[str, str]:
+    return {visible(alias, 80): visible(str(version), 40) for alias, version in _some(model.aliases, "tags")}
 
 
 def _model(client: Any, uri: str, name: str, wanted: Iterable[str], until: float) -> RegisteredModel:
     model = client.get_registered_model(name)
-    aliases = {visible(alias, 80): visible(str(version), 40) for alias, version in _some(model.aliases, "tags")}
+    aliases = _aliases(model)
     needed = {*aliases.values(), *wanted} - {""}
     found = {str(version.version): version for version in _newest(client, name)}
     for version in needed - set(found):

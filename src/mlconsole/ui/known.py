@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mlconsole.domain.attribution import Cause
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import SourceState
 from mlconsole.engine import protocol
@@ -26,7 +25,7 @@ class Known:
         self.operations: tuple[protocol.OperationLine, ...] = ()
         self.presence: tuple[protocol.Present, ...] = ()
         self.alerts = protocol.Alerts()
-        self.causes: dict[str, Cause] = {}
+        self.causes: dict[str, protocol.AlertCause] = {}
         """What alerts are likely of, by alert, where that was asked."""
         self._forget_service()
 
@@ -113,7 +112,7 @@ class Known:
 
     def _take_alerts(self, message: protocol.Alerts | protocol.AlertCause) -> None:
         if isinstance(message, protocol.AlertCause):
-            self.causes[message.id] = message.cause
+            self.causes[message.id] = message
             return
         self.alerts = message
         there = {alert.id for alert in message.lines}

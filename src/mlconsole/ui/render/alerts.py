@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mlconsole.domain.alerts import Alert, Severity, State, counted
+from mlconsole.domain.alerts import Alert, Severity, State, Unjudged, counted
 from mlconsole.domain.attribution import Cause, Row, Verdict
 from mlconsole.engine import protocol
 from mlconsole.ui.render import words
@@ -28,20 +28,28 @@ SIGNS = {State.FIRING: "▲", State.PENDING: "◌", State.RESOLVED: "✔", State
 SHORT = {"alertmanager": "alertmgr", "prometheus": "prom", "rule": "rule"}
 LIKELY = {
     Verdict.DEPLOY: ("DEPLOY", Slot.BAD),
+    Verdict.ALIAS: ("ALIAS", Slot.BAD),
     Verdict.SCALING: ("SCALING", Slot.WARN),
     Verdict.NODE: ("NODE", Slot.WARN),
     Verdict.DATA: ("DATA", Slot.WARN),
     Verdict.NEITHER: ("NOT THE DEPLOY", Slot.GOOD),
     Verdict.UNKNOWN: ("UNKNOWN", Slot.DIM),
 }
-VERBS = (
-    ("a", "acknowledge"),
-    ("s", "snooze"),
-    ("u", "take back"),
-    ("S", "silence"),
-    ("c", "chart"),
-)
-"""The keys on an alert, and what they do."""
+MOST_UNJUDGED = 4
+MOST_NAMES = 5
+
+
+def verbs(alert: Alert, now: float, silencing: str) -> list[tuple[str, str]]:
+    """The keys on an alert, and what they do; none for what cannot be."""
+    found = [("a", "acknowledge"), ("s", "snooze")]
+    handled = alert.handled
+    if handled is not None and (handled.verb == "acknowledge" or handled.until > now):
+        found.append(("u", "take back"))
+    if not silencing and "alertmanager" in alert.sources:
+        found.append(("S", "silence"))
+    if alert.service:
+        found.append(("c", "chart"))
+    return found
 
 
 def slot(alert: Alert, now: float) -> Slot:
@@ -142,10 +150,10 @@ def likely(cause: Cause | None, alert: Alert, now: float, width: int) -> list[Li
     if cause.rows:
         found.append(line(Span(f"  {'when':<7} {'what':<12} evidence", Slot.DIM)))
         found += [piece for row in cause.rows for piece in _evidence(row, width)]
+    if cause.basis:
+        found += indented(f"from {cause.basis}", width, Slot.DIM)
     if cause.shift is not None:
-        shift = cause.shift
-        series = f"{shift.series} of {shift.color}" if shift.color else shift.series
-        found += indented(f"{cause.method}; {series}, {shift.change.n} values", width, Slot.DIM)
+        found += indented(f"by {cause.method}; {cause.shift.change.n} values", width, Slot.DIM)
     return found
 
 
@@ -163,6 +171,11 @@ def told(message: protocol.Alerts, now: float, width: int) -> list[Line]:
     found: list[Line] = []
     if message.problem:
         found += wrapped(message.problem, width, Slot.WARN, 2)
+    for unjudged in message.unjudged[:MOST_UNJUDGED]:
+        found += wrapped(not_judged(unjudged), width, Slot.DIM, 1)
+    if len(message.unjudged) > MOST_UNJUDGED:
+        more = len(message.unjudged) - MOST_UNJUDGED
+        found.append(line(Span(f"and {more} more that cannot be judged now: mlconsole alerts tells all", Slot.DIM)))
     for item in message.silences[:3]:
         left = words.rough_age(item.ends_at - now)
         matchers = ", ".join(item.matchers)
@@ -170,6 +183,13 @@ def told(message: protocol.Alerts, now: float, width: int) -> list[Line]:
     if len(message.silences) > 3:
         found.append(line(Span(f"and {len(message.silences) - 3} silences more", Slot.DIM)))
     return found
+
+
+def not_judged(item: Unjudged) -> str:
+    """`not judged: drift on churn, eta: no figures of its features`."""
+    names = [service.partition("/")[2] for service in item.services]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"not judged: {item.rule} on {', '.join(names[:MOST_NAMES])}{more}: {item.why}"
 
 
 def call(alerts: Sequence[Alert]) -> str:

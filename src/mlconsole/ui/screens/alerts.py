@@ -15,9 +15,11 @@ from textual.widgets import Input
 
 from mlconsole.configfile import seconds
 from mlconsole.domain.alerts import Alert
+from mlconsole.domain.history import Record
 from mlconsole.engine import protocol
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import alerts as render
+from mlconsole.ui.screens.choices import recorded
 from mlconsole.ui.screens.following import Send, hints
 from mlconsole.ui.spans import flowed
 from mlconsole.ui.widgets.lines import Lines
@@ -149,8 +151,9 @@ class _OnAlerts(ModalScreen[None]):
 
     def show_keys(self, *more: tuple[str, str]) -> None:
         """The line of the keys, on two where there is no room; those of an alert where there is one."""
-        row = self.query_one(".keys", Lines)
-        pairs = [*((*more, *render.VERBS) if self.pointed() else ()), ("esc", "back")]
+        row, alert = self.query_one(".keys", Lines), self.pointed()
+        verbs = render.verbs(alert, time.time(), self._known.alerts.silencing) if alert else ()
+        pairs = [*((*more, *verbs) if alert else ()), ("esc", "back")]
         row.show(flowed([hints(pair) for pair in pairs], max(20, row.size.width or self.app.size.width - 10))[:2])
 
 
@@ -212,6 +215,7 @@ class AlertPage(_OnAlerts):
         Binding("pageup", "scroll(-15)", show=False),
         Binding("pagedown,space", "scroll(15)", show=False),
         Binding("enter", "chart", show=False),
+        Binding("o", "operation", "the operation", show=False),
     ]
 
     def __init__(self, known: Known, send: Send, chart: Chart, alert: Alert) -> None:
@@ -249,14 +253,28 @@ class AlertPage(_OnAlerts):
     def renew(self) -> None:
         """Write it again."""
         self._alert = self._find(self._alert.id) or self._alert
-        cause, now = self._known.causes.get(self._alert.id), time.time()
+        told, now = self._known.causes.get(self._alert.id), time.time()
         if now - self._asked >= AGAIN:
             # With more figures more can be said.
             self._asked = now
             self._send(protocol.AskCause(self._alert.id))
         width = max(20, self.query_one("#page-body").size.width - 2)
+        cause = told.cause if told is not None else None
         self.query_one("#page-lines", Lines).show(render.details(self._alert, cause, now, width))
-        self.show_keys()
+        self.show_keys(*((("o", "the operation"),) if self._operation() else ()))
+
+    def _operation(self) -> Record | None:
+        """The operation that the words name."""
+        told = self._known.causes.get(self._alert.id)
+        return told.operation if told is not None else None
+
+    def action_operation(self) -> None:
+        """Open it whole."""
+        record = self._operation()
+        if record is None:
+            self.app.notify("no operation on record is named here", markup=False)
+            return
+        self.app.push_screen(recorded(record))
 
     def action_scroll(self, by: int) -> None:
         """Move through what is longer than the screen."""

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from mlconsole.domain.history import Record
 from mlconsole.domain.plans import Verdict
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.ui.keys import CHART, GROUPS, KEYS, MORE
@@ -167,11 +168,12 @@ def events(known: Known) -> TablePage:
 def operation(known: Known, key: str) -> Page | None:
     """One operation on record."""
     record = next((item for item in known.detail.history if item.id == key), None) if known.detail else None
-    return (
-        Page(f"{record.kind} of {record.service}", lambda width: render_audit.details(record, width))
-        if record
-        else None
-    )
+    return recorded(record) if record else None
+
+
+def recorded(record: Record) -> Page:
+    """An operation on record, whole."""
+    return Page(f"{record.kind} of {record.service}", lambda width: render_audit.details(record, width))
 
 
 def version(known: Known, key: str) -> VersionPage | None:
