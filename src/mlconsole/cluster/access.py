@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -10,6 +9,7 @@ from msgspec import Struct
 
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ServerError
+from mlconsole.gathering import gather
 
 PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -50,7 +50,7 @@ class _Review(Struct, frozen=True):
 
 async def review(connection: Connection, checks: Sequence[Check]) -> list[Right]:
     """Ask for every check at once. Raises ClusterError when the API server cannot be asked."""
-    return list(await asyncio.gather(*(_ask(connection, check) for check in checks)))
+    return list(await gather(*(_ask(connection, check) for check in checks)))
 
 
 async def _ask(connection: Connection, check: Check) -> Right:

@@ -224,11 +224,14 @@ class Connection:
                 return False
             self._loaded_at = time.monotonic()
             await self._credentials.load()
+            if self._rest is None:
+                return False  # closed meanwhile
             # Streams on the old pool end by themselves; its idle connections must not keep a refused certificate.
             self._retired.append(self._rest)
             self._make_session()
             while len(self._retired) > 1:
-                await self._retired.pop(0).close()
+                await self._retired[0].close()
+                self._retired.pop(0)
             return True
 
     # ---- who and where

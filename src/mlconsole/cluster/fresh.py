@@ -19,6 +19,7 @@ from mlconsole.cluster.resources import Resource, Served
 from mlconsole.domain.masking import SECRET_WORDS
 from mlconsole.domain.plans import Diff, PlanError, Write
 from mlconsole.domain.services import ModelService
+from mlconsole.gathering import gather
 
 HASH = "pod-template-hash"
 SLICE = 100
@@ -103,16 +104,14 @@ async def _read(
     path = f"/api/v1/namespaces/{namespace}/services/{name}"
     pods = next(kind for kind in kinds if kind.resource is resources.PODS)
     others = [kind for kind in kinds if kind is not pods]
-    first = asyncio.gather(
-        connection.get(path), asyncio.gather(*(_list(connection, kind, namespace, name) for kind in others))
-    )
+    first = gather(connection.get(path), gather(*(_list(connection, kind, namespace, name) for kind in others)))
     if base is None:
         found, lists = await first
         decoded = _service(found, path)
         wanted = discovery.colorless(dict(decoded.spec.selector or {}), hints)
         of_pods = await _list(connection, pods, namespace, name, wanted)
     else:
-        (found, lists), of_pods = await asyncio.gather(first, _list(connection, pods, namespace, name, base))
+        (found, lists), of_pods = await gather(first, _list(connection, pods, namespace, name, base))
         decoded = _service(found, path)
     inventory = Inventory()
     inventory.has_slices = any(kind.resource is resources.SLICES for kind in kinds)

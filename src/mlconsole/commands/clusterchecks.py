@@ -21,6 +21,7 @@ from mlconsole.domain.text import visible
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.session import Session
 from mlconsole.engine.through import through
+from mlconsole.gathering import gather
 from mlconsole.metrics import kube
 from mlconsole.metrics.asking import Asker
 from mlconsole.metrics.prometheus import Endpoint, Question
@@ -46,7 +47,7 @@ async def check(settings: Settings) -> list[Finding]:
         found += server
         if server[0].state is State.FAIL:
             return found
-        parts = await asyncio.gather(
+        parts = await gather(
             within(SECONDS, "rights", _rights(session.connection, settings), True),
             within(SECONDS, "model services", _services(session, settings), True),
             within(SECONDS, "Prometheus", _prometheus(session.connection, settings), False),

@@ -17,6 +17,7 @@ from mlconsole.config import Settings
 from mlconsole.domain.services import ModelService, Shape
 from mlconsole.domain.text import visible
 from mlconsole.engine.session import Session
+from mlconsole.gathering import gather
 
 SECONDS = 15.0
 SHOWN = 40
@@ -38,7 +39,7 @@ class Found(Struct, frozen=True):
 async def compose(settings: Settings) -> str:
     """The file's text. Never fails for what cannot be reached: it says so in a comment."""
     contexts, contexts_problem = _contexts(settings)
-    (services, services_problem), (models, models_problem) = await asyncio.gather(
+    (services, services_problem), (models, models_problem) = await gather(
         _services(settings), registered(settings, os.environ)
     )
     found = Found(contexts, contexts_problem, services, services_problem, models, models_problem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 
 from mlconsole.commands import clusterchecks, localchecks
@@ -14,6 +13,7 @@ from mlconsole.commands.page import Page
 from mlconsole.commands.running import complete, failures, write_json
 from mlconsole.config import ConfigError, Settings, load
 from mlconsole.engine.offload import COLD, Offload
+from mlconsole.gathering import gather
 
 _JSON = """\
 exit code 0: all that is needed works (the rest may be WARN, or FAIL where something configured does not answer)
@@ -61,7 +61,7 @@ async def examine(args: argparse.Namespace) -> list[Finding]:
     offload = Offload()
     slow = COLD + 2 * localchecks.SECONDS
     try:
-        parts = await asyncio.gather(
+        parts = await gather(
             clusterchecks.check(settings),
             within(slow, "Prometheus", localchecks.metrics(settings, offload), False),
             within(2 * localchecks.SECONDS, "MLflow", localchecks.registry(settings, os.environ), False),

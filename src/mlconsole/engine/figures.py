@@ -19,6 +19,7 @@ from mlconsole.domain.plans import PlanError
 from mlconsole.domain.services import Color, ModelService, PodState
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.offload import WorkerError
+from mlconsole.gathering import gather
 from mlconsole.metrics import matching, since
 from mlconsole.metrics.asking import Asker, Proxy, Worker
 from mlconsole.metrics.exposition import Malformed, Parser
@@ -219,7 +220,7 @@ class FromPods:
             self._failed = f"the pods cannot be listed: {error or 'no answer in time'}"
             return
         gate = asyncio.Semaphore(AT_ONCE)
-        await asyncio.gather(*(self._read_color(now.service, color, window, gate) for color in colors))
+        await gather(*(self._read_color(now.service, color, window, gate) for color in colors))
 
     async def _read_color(self, service: ModelService, color: Color, window: Window, gate: asyncio.Semaphore) -> None:
         present = service.color(color.name)
@@ -229,7 +230,7 @@ class FromPods:
             self._problems[color.name].append(f"{color.name} has no ready pod to read")
         past = window.moved and color is window.live
         counting = self._counting.setdefault(color.name, Counting(color, window.since, whole=past))
-        await asyncio.gather(*(self._read_pod(service, color, pod, counting, gate) for pod in pods))
+        await gather(*(self._read_pod(service, color, pod, counting, gate) for pod in pods))
 
     async def _read_pod(
         self, service: ModelService, color: Color, pod: PodState, counting: Counting, gate: asyncio.Semaphore

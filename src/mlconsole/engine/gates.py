@@ -6,7 +6,6 @@ its destination no destination, and at the policy.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 
@@ -21,6 +20,7 @@ from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.telemetry import Glance
 from mlconsole.domain.text import visible
 from mlconsole.engine import answers
+from mlconsole.gathering import gather
 
 ASKED_PODS = 3
 """Pods of the destination that are asked who they are."""
@@ -101,7 +101,7 @@ async def answers_gate(
         return Gate("answers", Verdict.UNKNOWN, "no ready pod to ask", blocks=blocks)
     path = settings.verify.path
     seconds = None if blocks else INFORM_SECONDS
-    asked = await asyncio.gather(
+    asked = await gather(
         *(answers.through_pod(connection, service, pod, path, destination.release, seconds) for pod in pods)
     )
     worst = min(asked, key=lambda answer: _WORST_FIRST.index(answer.match))

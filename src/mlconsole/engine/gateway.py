@@ -39,6 +39,7 @@ from mlconsole.engine.ledger import Report, Step
 from mlconsole.engine.patience import patiently
 from mlconsole.engine.planner import Clock, past_of, patience_for
 from mlconsole.engine.policy import still_allowed
+from mlconsole.gathering import gather
 
 WRITE_SECONDS = 10.0
 TRIES = 4
@@ -113,7 +114,7 @@ class Gateway:
         self.assert_allowed(plan)
         began = self._clock()
         try:
-            read, past, _, _ = await asyncio.gather(
+            read, past, _, _ = await gather(
                 self.read(plan),
                 past_of(self._connection, plan.kind, target.namespace, plan.service),
                 self.assert_namespace(plan),

@@ -17,6 +17,7 @@ from mlconsole.domain.operation import Operation
 from mlconsole.domain.plans import PlanError
 from mlconsole.engine.audit import Journal
 from mlconsole.engine.patience import patiently
+from mlconsole.gathering import gather
 
 FORWARD_SECONDS = 10.0
 ROLLBACK_SECONDS = 2.0
@@ -65,7 +66,7 @@ class Ledger:
         # Also the way back within an operation that goes forward.
         hurry = record.kind is Kind.ROLLBACK
         seconds = ROLLBACK_SECONDS if hurry else FORWARD_SECONDS
-        local, cluster, untold = await asyncio.gather(
+        local, cluster, untold = await gather(
             self._locally(record, seconds),
             _told("the cluster", self._in_cluster((*overtaken, record), operation, seconds)),
             self._loudly(record, taken_from, seconds),
@@ -95,7 +96,7 @@ class Ledger:
         Whether the cluster has it: where it has not, it is told once more with what comes next.
         """
         record = replace(record, ended_at=self._clock())
-        local, cluster, event = await asyncio.gather(
+        local, cluster, event = await gather(
             self._locally(record, seconds),
             _told("the cluster", self._in_cluster((record,), operation, seconds)),
             _told("an event", patiently(lambda: events.tell(self._connection, record), seconds)),

@@ -23,6 +23,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar, TypeVarTuple
 
+from mlconsole.gathering import gather
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -174,7 +176,7 @@ class Offload:
 
     async def close(self) -> None:
         """End every worker; none is left when this returns."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+        await gather(*(lane.close() for lane in self._lanes.values()))
 
 
 def _looked_at(future: asyncio.Future[Any]) -> None:

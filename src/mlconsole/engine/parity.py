@@ -22,6 +22,7 @@ from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.smoke import Answer, Wanted, fault, value_of
 from mlconsole.engine.asking import AT_ONCE, Asker
 from mlconsole.engine.payloads import Payloads
+from mlconsole.gathering import gather
 
 
 async def parity(
@@ -49,7 +50,7 @@ async def parity(
     async def work() -> None:
         while waiting:
             number, row = len(waiting), waiting.pop()
-            first, second = await asyncio.gather(
+            first, second = await gather(
                 old.ask(old.pods[number % len(old.pods)], row), new.ask(new.pods[number % len(new.pods)], row)
             )
             pairs.append(Pair(_given(first, settings.smoke.answer), _given(second, settings.smoke.answer)))

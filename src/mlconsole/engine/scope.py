@@ -91,6 +91,8 @@ class Scope:
                 self._down(_first(group))
             finally:
                 await self._close()
+            if _left():
+                raise asyncio.CancelledError
             self._retry.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(backoff.pause()):
@@ -149,6 +151,12 @@ class Scope:
         detail = "" if isinstance(error, ConfigInvalid) else (self._context or "")
         self._state = replace(self._state, condition=condition, since=since, message=message, hint=hint, detail=detail)
         self._changed()
+
+
+def _left() -> bool:
+    """Whether this place was left while it failed: a group of tasks tells of the failure alone then."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

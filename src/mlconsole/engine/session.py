@@ -37,6 +37,7 @@ from mlconsole.engine.ledger import Report, Step
 from mlconsole.engine.planner import NO_WISH, Planner, Wish
 from mlconsole.engine.protocol import Detail, FleetRow
 from mlconsole.engine.underway import UnderWay
+from mlconsole.gathering import gather
 
 READ = (
     resources.SERVICES,
@@ -199,7 +200,7 @@ class Session:
         """Every operation under way in the namespace, or in all. Raises ClusterError, TimeoutError."""
         async with asyncio.timeout(READ_SECONDS):
             keys = await history.under_way(self.connection, self.connection.namespace)
-            found = await asyncio.gather(*(underway.read(self.connection, self._settings, *key) for key in keys))
+            found = await gather(*(underway.read(self.connection, self._settings, *key) for key in keys))
         return [item for item in found if item is not None]
 
     def assert_allowed(self, under: UnderWay) -> None:
@@ -259,7 +260,7 @@ class Session:
         inventory = Inventory()
         kinds = await resources.served(self.connection, READ)
         inventory.has_slices = any(kind.resource is resources.SLICES for kind in kinds)
-        lists = await asyncio.gather(*(self._read(kind) for kind in kinds))
+        lists = await gather(*(self._read(kind) for kind in kinds))
         for kind, items in zip(kinds, lists, strict=True):
             table = inventory.table(kind.resource.key)
             for item in items:

@@ -6,7 +6,6 @@ somebody says so; then another executor takes the operation up, or a request is 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import time
@@ -30,6 +29,7 @@ from mlconsole.engine.execution.process import Executor
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.patience import patiently
 from mlconsole.engine.policy import member_gate
+from mlconsole.gathering import gather
 
 SECONDS = 20.0
 RESUME, ABORT, ABANDON = "resume", "abort", "abandon"
@@ -67,7 +67,7 @@ def ways_on(operation: Operation, state: Standing | None) -> tuple[str, ...]:
 
 async def read(connection: Connection, settings: Settings, namespace: str, service: str) -> UnderWay | None:
     """What is under way on a service; None where nothing is. Raises ClusterError, TimeoutError."""
-    past, held = await asyncio.gather(
+    past, held = await gather(
         patiently(lambda: history.read(connection, namespace, service), SECONDS),
         patiently(lambda: leases.read(connection, namespace, service), SECONDS),
     )

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar, TypeVarTuple
 from msgspec import Struct
 
 from mlconsole.cluster.errors import ClusterError
+from mlconsole.gathering import gather
 from mlconsole.metrics import answers, kube
 from mlconsole.metrics.answers import Failure, Question, Reply
 from mlconsole.metrics.prometheus import ALL_SECONDS, PARALLEL, Endpoint, ask
@@ -105,7 +106,7 @@ class Asker:
             async with gate:
                 return await self._one(endpoint, place, question, until)
 
-        return [first, *await asyncio.gather(*map(bounded, questions[1:]))]
+        return [first, *await gather(*map(bounded, questions[1:]))]
 
     async def _one(self, endpoint: Endpoint, place: kube.Place, question: Question, until: float) -> Reply:
         assert self._proxy is not None

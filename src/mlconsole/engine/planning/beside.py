@@ -14,6 +14,7 @@ from mlconsole.cluster.errors import ClusterError, NotFound
 from mlconsole.domain import adopting
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
+from mlconsole.gathering import gather
 
 SECONDS = 5.0
 BUDGETS = tuple(f"/apis/policy/{version}/namespaces/{{}}/poddisruptionbudgets" for version in ("v1", "v1beta1"))
@@ -50,7 +51,7 @@ class Around(Struct, frozen=True):
 
 async def read(connection: Connection, namespace: str) -> Around:
     """Look around. Never raises for what the cluster answers: it only informs."""
-    budgets, services = await asyncio.gather(*(_list(connection, path, namespace) for path in (BUDGETS, SERVICES)))
+    budgets, services = await gather(*(_list(connection, path, namespace) for path in (BUDGETS, SERVICES)))
     return Around(budgets, services)
 
 

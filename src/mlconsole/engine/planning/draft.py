@@ -5,7 +5,6 @@ Every kind makes a `Draft`; what speaks for and against it is gathered here, the
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -32,6 +31,7 @@ from mlconsole.engine.planning import lock
 from mlconsole.engine.planning.grounds import Grounds, patience_for
 from mlconsole.engine.planning.rights import reviewed
 from mlconsole.engine.policy import policy_gates
+from mlconsole.gathering import gather
 
 Clock = Callable[[], float]
 Glances = Callable[[str], Sequence[Glance]]
@@ -92,7 +92,7 @@ class Drafting:
         under = lock.read(grounds, kind)
         owners = owner_gate(grounds.fresh, writes_, kind)
         complaints = list(grounds.complaints)
-        found, rights, dry_run, good_since = await asyncio.gather(
+        found, rights, dry_run, good_since = await gather(
             self._gates(kind, grounds, draft, settings),
             reviewed(self.connection, kind, service, writes_, draft.route, complaints),
             self._dry_run(kind, writes_),

@@ -15,6 +15,7 @@ from mlconsole.domain.history import Kind
 from mlconsole.domain.text import visible
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.patience import patiently
+from mlconsole.gathering import gather
 
 READ_SECONDS = 20.0
 HURRY_SECONDS = 2.0
@@ -44,7 +45,7 @@ def patience_for(kind: Kind) -> float:
 async def read(connection: Connection, settings: ServiceSettings, kind: Kind, namespace: str, name: str) -> Grounds:
     """Read it, in parallel. Raises ClusterError where what is needed cannot be read, TimeoutError."""
     hints, complaints = hints_of(settings), list[str]()
-    found, past, held, (uid, round_trip), user = await asyncio.gather(
+    found, past, held, (uid, round_trip), user = await gather(
         patiently(lambda: fresh.read(connection, namespace, name, hints), READ_SECONDS),
         past_of(connection, kind, namespace, name),
         held_of(connection, kind, namespace, name, complaints),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from mlconsole.cluster.errors import ClusterError
@@ -12,6 +11,7 @@ from mlconsole.domain.plans import Gate, Verdict
 from mlconsole.domain.services import Color
 from mlconsole.engine import gates
 from mlconsole.engine.execution.context import Context
+from mlconsole.gathering import gather
 
 
 async def rehearse(context: Context, op: Operation) -> Event:
@@ -24,7 +24,7 @@ async def rehearse(context: Context, op: Operation) -> Event:
         return Failed(f"{op.plan.service} has no colour {op.plan.to_color} any more")
     if not destination.release.same_as(op.plan.to_release):
         return _elsewhere(op, destination)
-    tried, answered = await asyncio.gather(
+    tried, answered = await gather(
         _write(context, op), gates.answers_gate(context.connection, service, destination, settings, Kind.SWITCH)
     )
     found = [gates.destination_capacity(service, destination, Kind.ROLLBACK, context.clock()), tried, answered]

@@ -20,6 +20,7 @@ from mlconsole.engine.execution.lock import HURRY
 from mlconsole.engine.gateway import Seen
 from mlconsole.engine.ledger import Step
 from mlconsole.engine.planner import past_of
+from mlconsole.gathering import gather
 
 
 async def lock(context: Context, op: Operation) -> Event:
@@ -66,7 +67,7 @@ async def _look(context: Context, op: Operation) -> Seen:
     if op.then is None:
         return await context.gateway.examine(op.plan, op.waived)
     # Taken up again: what the plan saw has been changed by itself.
-    read, past, _ = await asyncio.gather(
+    read, past, _ = await gather(
         context.gateway.read(op.plan),
         past_of(context.connection, op.plan.kind, op.plan.target.namespace, op.plan.service),
         context.gateway.assert_namespace(op.plan),
