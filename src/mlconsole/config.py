@@ -81,6 +81,8 @@ class Metrics(Table, frozen=True):
     """Scrape the pods through the API server where there is no Prometheus."""
     range: Annotated[float, Meta(ge=10)] = 900.0
     """Seconds that the charts show at first."""
+    drift_past: Seconds = 86_400.0
+    """How long ago the traffic was that drift is held against where there is nothing better; 0 for never."""
     auth: Auth = Auth()
 
 

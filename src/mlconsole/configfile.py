@@ -15,9 +15,10 @@ class ConfigError(Exception):
 
 
 _DURATIONS = re.compile(
-    r"(registry|metrics)\.refresh|metrics\.range"
-    r"|(defaults|services\..+)\.(watch_window|keep_warm|verify\.deadline|thresholds\.p95_seconds|gates\.max_p95_seconds"
-    r"|deploy\.progress_deadline|smoke\.max_seconds|analysis\.[^.]+\.interval|watch\.(keep_within|drain))"
+    r"(registry|metrics)\.refresh|metrics\.(range|drift_past)"
+    r"|(defaults|services\..+)\.(watch_window|keep_warm|verify\.deadline|thresholds\.p95_seconds"
+    r"|gates\.(max_p95_seconds|max_validation_age)|deploy\.progress_deadline|smoke\.max_seconds"
+    r"|analysis\.[^.]+\.interval|watch\.(keep_within|drain))"
     r"|((defaults|services\..+)\.)?alerts\.[^.]+\.(for|keep_firing_for)|notify\.(command_timeout|webhook\.timeout)"
     r"|environments\..+\.min_idle"
 )

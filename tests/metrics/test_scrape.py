@@ -8,10 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from mlconsole.cluster.errors import Unreachable
-from mlconsole.domain.drift import DriftVerdict, key_of
+from mlconsole.domain.drift import Basis, DriftVerdict, key_of
 from mlconsole.domain.sources import Condition
 from mlconsole.metrics import scrape
-from mlconsole.metrics.features import EXPORTED
 from mlconsole.metrics.scrape import Scraper
 
 from .conftest import pod, service, until
@@ -73,7 +72,7 @@ async def test_figures_panels_and_drift_of_real_servers(pods, feed):
         table = scraping.drift(KEY)
         assert {row.n_reference is not None and row.n_reference >= 200 for row in table.features} == {True}
         assert table.pictures.keys() == {key_of(row) for row in table.features}
-        assert set(table.references.values()) == {EXPORTED}
+        assert {one.basis for one in table.references.values()} == {Basis.SERVERS}
     finally:
         for task in load:
             task.cancel()

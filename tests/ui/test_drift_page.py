@@ -2,7 +2,18 @@
 
 import pytest
 
-from mlconsole.domain.drift import DriftTable, DriftVerdict, FeatureDrift, Kind, Method, Picture, Trend, key_of
+from mlconsole.domain.drift import (
+    Against,
+    Basis,
+    DriftTable,
+    DriftVerdict,
+    FeatureDrift,
+    Kind,
+    Method,
+    Picture,
+    Trend,
+    key_of,
+)
 from mlconsole.domain.telemetry import Glance
 from mlconsole.ui.ascii import to_ascii
 from mlconsole.ui.render import drift
@@ -16,7 +27,7 @@ ROW = FeatureDrift(
 KEY = key_of(ROW)
 PICTURE = Picture((0.5, 0.3, 0.2), (0.2, 0.3, 0.5), (1.0, 2.5))
 TABLE = DriftTable(
-    "ml/fraud", NOW, (ROW,), reference="training shares", references={"green": "blue, live"},
+    "ml/fraud", NOW, (ROW,), reference="training shares", references={"green": Against(Basis.COLOR, "blue, live")},
     pictures={KEY: PICTURE}, trends={KEY: Trend(NOW - 240, NOW - 900, (0.0, None, 0.1, 0.21))},
     verdict=DriftVerdict.DRIFTED,
 )  # fmt: skip

@@ -142,6 +142,65 @@ class Trend(Struct, frozen=True):
     """The newest last, one a table."""
 
 
+class Basis(enum.StrEnum):
+    """Where the reference of a colour is from, the best first."""
+
+    REGISTRY = "registry"
+    """The artifact that was logged when the version was trained."""
+    SERVERS = "servers"
+    """The same as its servers export it."""
+    COLOR = "colour"
+    """What another colour sees at the same time."""
+    PAST = "past"
+    """What was seen in an earlier window."""
+    NONE = "none"
+
+
+class Against(Struct, frozen=True):
+    """What a colour is held against."""
+
+    basis: Basis = Basis.NONE
+    words: str = "nothing"
+    detail: str = ""
+    """What is known of it beside: rows, when it was made."""
+    instead: str = ""
+    """Why nothing better is used."""
+
+    @property
+    def weak(self) -> bool:
+        """Whether it is none of the version's own training."""
+        return self.basis not in (Basis.REGISTRY, Basis.SERVERS)
+
+
+class Accuracy(Struct, frozen=True):
+    """How many predictions of a colour were right, by labels that came late."""
+
+    color: str
+    right: float
+    wrong: float
+    low: float = 0.0
+    high: float = 1.0
+    """Within this 95 times out of a hundred (Wilson)."""
+    steps: tuple[float | None, ...] = ()
+    """The same step by step, the newest last."""
+    step: float = 0.0
+    """Seconds of each."""
+    trained: float | None = None
+    """What the version's run says of itself."""
+    verdict: DriftVerdict = DriftVerdict.UNKNOWN
+    why: str = ""
+
+    @property
+    def value(self) -> float | None:
+        """The share that was right."""
+        return self.right / self.n if self.n else None
+
+    @property
+    def n(self) -> float:
+        """Labels."""
+        return self.right + self.wrong
+
+
 class DriftTable(Struct, frozen=True):
     """Every feature of a service or of a table, the largest effect first."""
 
@@ -161,8 +220,10 @@ class DriftTable(Struct, frozen=True):
     """Of the features with the largest effects, by `key_of`."""
     trends: dict[str, Trend] = {}
     """By `key_of`."""
-    references: dict[str, str] = {}
-    """What each colour is held against, in words."""
+    references: dict[str, Against] = {}
+    """What each colour is held against."""
+    accuracy: tuple[Accuracy, ...] = ()
+    """Of the colours that labels came for."""
 
 
 def key_of(row: FeatureDrift) -> str:

@@ -69,6 +69,18 @@ class Reference(Struct, frozen=True):
     format: int = FORMAT
 
 
+class Brought(Struct, frozen=True):
+    """What a registry knows of the version that a colour runs."""
+
+    reference: Reference | None = None
+    words: str = ""
+    """What it is, to be shown."""
+    problem: str = ""
+    """Why there is none."""
+    accuracy: float | None = None
+    """Of the version, by its run."""
+
+
 def encode(reference: Reference) -> bytes:
     """The JSON document."""
     return msgspec.json.encode(reference)

@@ -24,6 +24,13 @@ REFERENCE = "ml_feature_reference_share"
 REFERENCE_ROWS = "ml_feature_reference_rows"
 PREDICTION_VALUE = "ml_prediction_value"
 PREDICTION_REFERENCE = "ml_prediction_reference_share"
+MISSING = "ml_feature_missing_total"
+MISSING_REFERENCE = "ml_feature_reference_missing_share"
+CATEGORY = "ml_feature_category_total"
+CATEGORY_REFERENCE = "ml_feature_reference_category_share"
+CLASS = "ml_prediction_class_total"
+CLASS_REFERENCE = "ml_prediction_reference_class_share"
+LABELS = "ml_labels_total"
 PREDICTION = ""
 """The name under which the values of the prediction stand among the features: no feature has it."""
 STARTED = "process_start_time_seconds"
@@ -36,6 +43,13 @@ _FEATURES = (
     REFERENCE_ROWS,
     f"{PREDICTION_VALUE}_bucket",
     PREDICTION_REFERENCE,
+    MISSING,
+    MISSING_REFERENCE,
+    CATEGORY,
+    CATEGORY_REFERENCE,
+    CLASS,
+    CLASS_REFERENCE,
+    LABELS,
 )
 MAX_LABELS = 4096
 """Characters of a line before its value; a longer one is none of a model server's own and is left out."""
@@ -76,7 +90,16 @@ class Page(Struct):
     references: dict[str, dict[float, float]] = {}
     """Cumulative shares of the training data by upper edge."""
     rows: dict[str, float] = {}
-    """Rows that the shares rest on."""
+    """Rows that the shares rest on, those without a value too."""
+    categories: dict[str, dict[str, float]] = {}
+    """Counts by category, and of the prediction by class."""
+    category_shares: dict[str, dict[str, float]] = {}
+    """Of the training data."""
+    missing: dict[str, float] = {}
+    """Rows without a value."""
+    missing_shares: dict[str, float] = {}
+    labels: dict[str, float] = {}
+    """Labels that came late, by `right` and `wrong`."""
     color: str = ""
     version: str = ""
     odd: tuple[str, ...] = ()
@@ -85,7 +108,7 @@ class Page(Struct):
     @property
     def empty(self) -> bool:
         """Whether none of the families is there: not the page of a model server."""
-        return self.requests is None and not self.buckets and not self.features
+        return self.requests is None and not self.buckets and not self.features and not self.categories
 
 
 class Parser:
@@ -123,7 +146,8 @@ class Parser:
         Raises Malformed.
         """
         text = _text(body)
-        page = Page(buckets={}, features={}, references={}, rows={})
+        page = Page(buckets={}, features={}, references={}, rows={}, categories={}, category_shares={})
+        page.missing, page.missing_shares, page.labels = {}, {}, {}
         counted: dict[str, float] = {}
         odd: set[str] = set()
         for sample in self.samples(text, (*_WANTED, *_FEATURES) if features else _WANTED):
@@ -207,16 +231,13 @@ def _without(page: Page, odd: set[str]) -> Page:
         page.errors = None
     if f"{DURATION}_bucket" in odd:
         page.buckets = {}
-    if f"{FEATURE}_bucket" in odd:
-        page.features = {}
-    if REFERENCE in odd:
-        page.references = {}
-    if f"{PREDICTION_VALUE}_bucket" in odd:
-        page.features.pop(PREDICTION, None)
-    if PREDICTION_REFERENCE in odd:
-        page.references.pop(PREDICTION, None)
-    if REFERENCE_ROWS in odd:
-        page.rows = {}
+    for name in odd & _MAPS.keys():
+        told = getattr(page, _MAPS[name])
+        if name.startswith("ml_prediction"):
+            told.pop(PREDICTION, None)
+        else:
+            # The prediction has families of its own.
+            setattr(page, _MAPS[name], {key: told[key] for key in told.keys() & {PREDICTION}})
     page.odd = tuple(sorted(odd))
     return page
 
@@ -259,10 +280,24 @@ def _reference(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
         page.references.setdefault(name, {})[edge] = sample.value
 
 
-def _rows(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
+def _single(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
+    """A figure of a whole feature."""
     name = _subject(sample)
     if name is not None:
-        page.rows[name] = sample.value
+        into = getattr(page, _MAPS[sample.name])
+        into[name] = into.get(name, 0.0) + sample.value if sample.name == MISSING else sample.value
+
+
+def _category(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
+    name, category = _subject(sample), sample.labels.get("class" if sample.name in _CLASSES else "category")
+    if name is not None and category is not None:
+        into = getattr(page, _MAPS[sample.name]).setdefault(name, {})
+        into[category] = into.get(category, 0.0) + sample.value
+
+
+def _labels(page: Page, sample: Sample, _counted: dict[str, float]) -> None:
+    outcome = sample.labels.get("outcome", "")
+    page.labels[outcome] = page.labels.get(outcome, 0.0) + sample.value
 
 
 def _subject(sample: Sample) -> str | None:
@@ -280,6 +315,22 @@ def _edge(sample: Sample) -> float | None:
     return None if math.isnan(edge) else edge
 
 
+_CLASSES = (CLASS, CLASS_REFERENCE)
+_MAPS = {
+    f"{FEATURE}_bucket": "features",
+    REFERENCE: "references",
+    f"{PREDICTION_VALUE}_bucket": "features",
+    PREDICTION_REFERENCE: "references",
+    REFERENCE_ROWS: "rows",
+    MISSING: "missing",
+    MISSING_REFERENCE: "missing_shares",
+    CATEGORY: "categories",
+    CATEGORY_REFERENCE: "category_shares",
+    CLASS: "categories",
+    CLASS_REFERENCE: "category_shares",
+    LABELS: "labels",
+}
+"""Where the figures of a family stand on the page."""
 _TAKE = {
     PREDICTIONS: _predictions,
     ERRORS: _errors,
@@ -287,7 +338,14 @@ _TAKE = {
     STARTED: _started,
     f"{FEATURE}_bucket": _feature,
     REFERENCE: _reference,
-    REFERENCE_ROWS: _rows,
+    REFERENCE_ROWS: _single,
     f"{PREDICTION_VALUE}_bucket": _feature,
     PREDICTION_REFERENCE: _reference,
+    MISSING: _single,
+    MISSING_REFERENCE: _single,
+    CATEGORY: _category,
+    CATEGORY_REFERENCE: _category,
+    CLASS: _category,
+    CLASS_REFERENCE: _category,
+    LABELS: _labels,
 }

@@ -1,75 +1,105 @@
-"""The drift table: what the servers saw of each feature lately, against the shares of their training data.
+"""The drift table: what the servers saw of each feature lately, against the best reference that there is.
 
-Servers export a histogram per feature (`ml_feature_value`) and the cumulative shares of the training data over the same
-edges (`ml_feature_reference_share`). Both belong to a model version, and only those of the version that the colour
-runs are compared.
+The reference belongs to the model version: the artifact that was logged when it was trained, else the same as its
+servers export it. Where there is neither, it is what the other colour sees at the same time, else what was seen in an
+earlier window; which one it is, and why no better one, is told.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from mlconsole.domain.drift import DriftTable, Kind, by_effect, key_of
-from mlconsole.domain.reference import Numeric
+from mlconsole.domain.drift import MINIMUM_SAMPLE, Against, Basis, DriftTable, Kind, by_effect, key_of
+from mlconsole.domain.reference import Brought, Distribution, Reference
 from mlconsole.domain.services import Color, ModelService
-from mlconsole.domain.statistics import verdicts
+from mlconsole.domain.statistics import accuracy, verdicts
 from mlconsole.domain.statistics.judging import Pair, judge_all
 from mlconsole.domain.statistics.pictures import picture
 from mlconsole.domain.text import visible
-from mlconsole.metrics.exposition import PREDICTION, Page
-from mlconsole.metrics.ledger import grown_buckets, restarted
-from mlconsole.metrics.prometheus import Row
-from mlconsole.metrics.queries import DRIFT_WINDOW, color_of
+from mlconsole.metrics.exposition import PREDICTION
+from mlconsole.metrics.queries import LABEL_STEP, LABEL_STEPS
+from mlconsole.metrics.seen import FeatureLedger, Place, Seen, Side, seen_by_prometheus
 
-BIN = 30.0
-"""Seconds that counts are gathered over; the window moves by as much."""
+__all__ = ["FeatureLedger", "Past", "Seen", "seen_by_prometheus", "table", "wants_past"]
+
 MOST_FEATURES = 2000
 MOST_PICTURES = 100
-EXPORTED = "training shares exported by the servers"
-Histogram = dict[float, float]
-Features = dict[str, Histogram]
+NO_FEATURES = "the servers export no ml_feature_value: monitor.features of the serving contract would"
 
 
-class Seen:
-    """Counts and references of one version on one colour."""
+class Past(Struct, frozen=True):
+    """What was seen in an earlier window."""
 
-    def __init__(self) -> None:
-        self.counts: Features = {}
-        self.references: Features = {}
-        self.rows: dict[str, float] = {}
-        self.at = 0.0
+    ago: float = 0.0
+    seen: Mapping[Place, Seen] = {}
+    problem: str = "no earlier window is known"
+    """Why it is not known, where it is not."""
 
 
-def table(service: ModelService, at: float, seen: Mapping[tuple[str, str], Seen]) -> DriftTable:
-    """The table of a service from what was seen by colour and version."""
+NO_PAST = Past()
+
+
+class _Held(Struct, frozen=True):
+    """What a colour is held against: its columns, and what there is to say of them."""
+
+    against: Against
+    reference: Reference | None = None
+    seen: Seen | None = None
+    """Of another colour, of the past, or the colour's own with what its servers export."""
+
+    def side(self, name: str) -> Side:
+        """The reference of a feature."""
+        if self.reference is not None:
+            return Side(_of(self.reference, name))
+        if self.seen is None:
+            return Side(None)
+        return self.seen.reference(name) if self.against.basis is Basis.SERVERS else self.seen.current.side(name)
+
+
+def table(
+    service: ModelService,
+    at: float,
+    seen: Mapping[Place, Seen],
+    brought: Mapping[str, Brought] | None = None,
+    past: Past = NO_PAST,
+) -> DriftTable:
+    """The table of a service from what was seen by colour and version, and what the registry brought by colour."""
     pairs: dict[str, list[Pair]] = {}
-    against: dict[str, str] = {}
+    against: dict[str, Against] = {}
     problems: list[str] = []
+    known = brought or {}
     of_color = {color.name: _of_version(color, seen) for color in service.colors}
     for color in service.colors:
         found = of_color[color.name]
         if isinstance(found, str):
             problems.append(found)
             continue
-        names = sorted(found.counts.keys() | found.references.keys())
+        names = sorted(found.current.names | found.exported.names)
         if len(names) > MOST_FEATURES:
             problems.append(f"{color.name}: {len(names)} features, the first {MOST_FEATURES} are shown")
-        other = None if found.references else _other(color, of_color)
         if names:
-            against[color.name] = f"{other[0]}, live" if other else EXPORTED
-            pairs[color.name] = [_pair(name, color.name, found, other) for name in names[:MOST_FEATURES]]
+            held = _held(color, found, of_color, known.get(color.name, Brought()), past, service.live)
+            against[color.name] = held.against
+            pairs[color.name] = [_pair(name, color.name, found, held) for name in names[:MOST_FEATURES]]
     problem = "; ".join(problems)
     if not pairs and not problem:
-        problem = "the servers export no ml_feature_value: monitor.features of the serving contract would"
-    return _judged(service, at, pairs, against, problem)
+        problem = NO_FEATURES
+    labelled = [(color, item) for color, item in of_color.items() if isinstance(item, Seen) and item.labels]
+    return replace(
+        _judged(service, at, pairs, against, problem),
+        accuracy=tuple(
+            accuracy.judge(name, item.labels, LABEL_STEP, LABEL_STEPS, known.get(name, Brought()).accuracy)
+            for name, item in labelled
+        ),
+    )
 
 
 def _judged(
-    service: ModelService, at: float, pairs: Mapping[str, list[Pair]], against: dict[str, str], problem: str
+    service: ModelService, at: float, pairs: Mapping[str, list[Pair]], against: dict[str, Against], problem: str
 ) -> DriftTable:
     """Each colour is a family of its own; what is said of all of them is said of the live one."""
     tables = {color: verdicts.table(judge_all(mine)) for color, mine in pairs.items()}
@@ -91,56 +121,109 @@ def _judged(
         at=at,
         features=rows,
         problem=problem,
-        reference=against.get(first, EXPORTED),
+        reference=against[first].words if first in against else "",
         references=against,
         why=words,
         pictures=pictures,
     )
 
 
-def _pair(name: str, color: str, found: Seen, other: tuple[str, Seen] | None) -> Pair:
-    """A feature (or the prediction) and its reference: what the servers export, else what the other colour sees."""
-    counts, reference = found.counts.get(name, {}), found.references.get(name, {})
-    rows = found.rows.get(name) or (max(found.rows.values(), default=None) if name == PREDICTION else None)
-    if other is not None:
-        theirs = other[1].counts.get(name, {})
-        rows = theirs.get(math.inf, 0.0)
-        reference = {edge: count / rows for edge, count in theirs.items()} if rows else {}
-    made = pair(visible(name, 80) or "prediction", color, reference, counts, rows)
-    return replace(made, prediction=name == PREDICTION)
+def _pair(name: str, color: str, found: Seen, held: _Held) -> Pair:
+    """A feature (or the prediction) and its reference. What is missing is compared where both sides tell it."""
+    now, before = found.current.side(name), held.side(name)
+    reference, current = before.column, now.column
+    if not (now.missing_known and before.missing_known):
+        reference, current = _whole(reference), _whole(current)
+    return Pair(
+        visible(name, 80) or "prediction",
+        reference,
+        current,
+        color,
+        prediction=name == PREDICTION,
+        known_rows=before.rows_known,
+    )
 
 
-def _other(color: Color, of_color: Mapping[str, Seen | str]) -> tuple[str, Seen] | None:
-    """Another colour that counted something, by its name."""
-    for name, found in of_color.items():
-        if name != color.name and isinstance(found, Seen) and found.counts:
-            return name, found
-    return None
+def _whole(column: Distribution | None) -> Distribution | None:
+    return None if column is None else replace(column, missing=0.0)
 
 
-def pair(
-    feature: str,
-    color: str,
-    reference: Mapping[float, float],
-    counts: Mapping[float, float],
-    rows: float | None = None,
-) -> Pair:
-    """One feature by its cumulative values: the counts with +Inf, the shares of the reference without.
-
-    `rows` is how many the reference rests on, where it is known. Counts that fall are raised to their predecessor:
-    Prometheus extrapolates each bucket by itself.
-    """
-    edges = tuple(sorted(edge for edge in reference if math.isfinite(edge)))
-    shares = (0.0, *(reference[edge] for edge in edges), 1.0)
-    whole = rows or 1.0
-    before = Numeric(edges, tuple((high - low) * whole for low, high in itertools.pairwise(shares))) if edges else None
-    seen = tuple(sorted(edge for edge in counts if math.isfinite(edge)))
-    rising = list(itertools.accumulate((0.0, *(counts[edge] for edge in (*seen, math.inf) if edge in counts)), max))
-    now = Numeric(seen, tuple(high - low for low, high in itertools.pairwise(rising))) if math.inf in counts else None
-    return Pair(feature, before, now, color, known_rows=bool(rows))
+def _of(reference: Reference, name: str) -> Distribution | None:
+    return reference.prediction if name == PREDICTION else reference.features.get(name)
 
 
-def _of_version(color: Color, seen: Mapping[tuple[str, str], Seen]) -> Seen | str:
+# ---- which reference
+
+
+def _held(
+    color: Color,
+    found: Seen,
+    of_color: Mapping[str, Seen | str],
+    brought: Brought,
+    past: Past,
+    live: str,
+) -> _Held:
+    """The best reference that there is, and why the better ones are not there."""
+    names = found.current.names | found.exported.names
+    version = f"v{visible(color.release.version, 20)}" if color.release.version else "its version"
+    why = [brought.problem] if brought.problem else []
+    if brought.reference is not None:
+        if any(_of(brought.reference, name) is not None for name in names):
+            return _Held(_by_registry(brought.reference, brought.words, names), brought.reference)
+        why.append(f"{brought.words} has none of the features that the servers export")
+    if found.exported.names:
+        against = Against(Basis.SERVERS, f"training of {version}, by its servers", instead="; ".join(why))
+        return _Held(against, seen=found)
+    why.append("the servers export none")
+    others = [(name, item) for name, item in of_color.items() if name != color.name and isinstance(item, Seen)]
+    for name, item in others:
+        if item.current.most >= MINIMUM_SAMPLE:
+            standing = "live" if name == live else "not live"
+            return _Held(Against(Basis.COLOR, f"{name} now, {standing}", instead="; ".join(why)), seen=item)
+    why.append(
+        f"{others[0][0]} counted {others[0][1].current.most:.0f} values, of {MINIMUM_SAMPLE}"
+        if others
+        else "there is no other colour"
+    )
+    earlier = _earlier(color, past)
+    if earlier is not None:
+        (name, of_version), item = earlier
+        what = f"{name} v{visible(of_version, 20)}" if of_version else name
+        return _Held(Against(Basis.PAST, f"{what} {_span(past.ago)} earlier", instead="; ".join(why)), seen=item)
+    why.append(past.problem or f"{_span(past.ago)} earlier nothing was counted")
+    return _Held(Against(Basis.NONE, "nothing", instead="; ".join(why)))
+
+
+def _by_registry(reference: Reference, words: str, names: set[str]) -> Against:
+    made = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(reference.made_at)) if 0 < reference.made_at < 1e11 else ""
+    facts = [visible(reference.source, 120), f"{reference.rows:,} rows" if reference.rows else "", made]
+    unseen = [name for name in reference.features if name not in names]
+    if unseen:
+        more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+        facts.append(f"{visible(unseen[0], 40)}{more} of it not exported by the servers")
+    return Against(Basis.REGISTRY, words, "; ".join(fact for fact in facts if fact))
+
+
+def _earlier(color: Color, past: Past) -> tuple[Place, Seen] | None:
+    """What the same version was seen of then, else what most was."""
+    enough = [(place, item) for place, item in past.seen.items() if item.current.most >= MINIMUM_SAMPLE]
+    return max(
+        enough,
+        key=lambda one: (one[0][1] == color.release.version, one[0][0] == color.name, one[1].current.most),
+        default=None,
+    )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds / 60:.3g} min"
+
+
+def wants_past(made: DriftTable | None) -> bool:
+    """Whether an earlier window would be of use."""
+    return made is not None and any(one.basis in (Basis.PAST, Basis.NONE) for one in made.references.values())
+
+
+def _of_version(color: Color, seen: Mapping[Place, Seen]) -> Seen | str:
     """What was seen of the version that a colour runs; words where it is another one's."""
     known = {version: item for (name, version), item in seen.items() if name == color.name}
     wanted = color.release.version
@@ -150,114 +233,3 @@ def _of_version(color: Color, seen: Mapping[tuple[str, str], Seen]) -> Seen | st
         return max(known.values(), key=lambda item: item.at, default=Seen())
     others = ", ".join(visible(version, 20) for version in sorted(known))
     return f"{color.name or color.deployment} runs v{visible(wanted, 20)}, its features are those of v{others}"
-
-
-class FeatureLedger:
-    """What scraping saw of one service: growth of the features' histograms in bins of time, by colour and version."""
-
-    def __init__(self, window: float = DRIFT_WINDOW) -> None:
-        self._window = window
-        self._bins: dict[tuple[str, str], dict[int, Features]] = {}
-        self._references: dict[tuple[str, str], Features] = {}
-        self._rows: dict[tuple[str, str], dict[str, float]] = {}
-        self._last: dict[str, tuple[float, Page]] = {}
-        self._at: dict[tuple[str, str], float] = {}
-
-    def add(self, pod: str, color: str, at: float, page: Page) -> None:
-        """Count what a pod's new page says, if it was read with its features."""
-        if not page.features and not page.references:
-            return
-        key = (color, page.version)
-        self._at[key] = at
-        if page.references:
-            self._references[key] = page.references
-            self._rows[key] = page.rows
-        before = self._last.get(pod)
-        self._last[pod] = (at, page)
-        if before is None or before[1].version != page.version or not 0 < at - before[0] <= self._window:
-            return
-        into = self._bins.setdefault(key, {}).setdefault(int(at // BIN), {})
-        anew = restarted(before[1], page)
-        for name, counts in page.features.items():
-            _grow(into, name, before[1].features.get(name), counts, anew)
-        self._forget_before(at - self._window)
-
-    def retain(self, pods: Iterable[str]) -> None:
-        """Forget the pods that are no more; what they counted stays."""
-        wanted = set(pods)
-        for pod in self._last.keys() - wanted:
-            del self._last[pod]
-
-    def seen(self) -> dict[tuple[str, str], Seen]:
-        """Counts of the window and references, by colour and version."""
-        result: dict[tuple[str, str], Seen] = {}
-        for key, at in self._at.items():
-            item = result[key] = Seen()
-            item.at = at
-            item.references = self._references.get(key, {})
-            item.rows = self._rows.get(key, {})
-            for features in self._bins.get(key, {}).values():
-                for name, counts in features.items():
-                    _add(item.counts, name, counts)
-        return result
-
-    def _forget_before(self, at: float) -> None:
-        oldest = int(at // BIN)
-        for bins in self._bins.values():
-            for index in [index for index in bins if index < oldest]:
-                del bins[index]
-        for key in [key for key, seen in self._at.items() if seen < at]:
-            del self._at[key]
-            self._bins.pop(key, None)
-            self._references.pop(key, None)
-            self._rows.pop(key, None)
-
-
-def _grow(into: Features, name: str, before: Histogram | None, after: Histogram, anew: bool) -> None:
-    if before is not None and before.keys() == after.keys():
-        _add(into, name, grown_buckets(before, after, anew))
-
-
-def _add(into: Features, name: str, counts: Histogram) -> None:
-    mine = into.get(name)
-    if mine is None or mine.keys() != counts.keys():
-        into[name] = dict(counts)
-    else:
-        for edge, count in counts.items():
-            mine[edge] += count
-
-
-def seen_by_prometheus(
-    service: ModelService, counts: Iterable[Row], references: Iterable[Row], at: float
-) -> dict[tuple[str, str], Seen]:
-    """The same from the rows of `feature_query` and `reference_query`."""
-    result: dict[tuple[str, str], Seen] = {}
-    for rows, is_reference in ((counts, False), (references, True)):
-        for row in rows:
-            place = _place(row, service)
-            if place is None:
-                continue
-            color, version, feature, edge = place
-            item = result.setdefault((color, version), Seen())
-            item.at = at
-            if edge is None:
-                if is_reference:
-                    item.rows[feature] = row.values[-1]
-                continue
-            into = item.references if is_reference else item.counts
-            into.setdefault(feature, {})[edge] = row.values[-1]
-    return result
-
-
-def _place(row: Row, service: ModelService) -> tuple[str, str, str, float | None] | None:
-    """Colour, version, feature and edge; the rows of a reference have no edge, the prediction no feature."""
-    color, feature, text = color_of(row.labels, service), row.labels.get("feature", PREDICTION), row.labels.get("le")
-    try:
-        edge = float(text) if text else None
-    except ValueError:
-        return None
-    if color is None or not row.values or (edge is not None and math.isnan(edge)):
-        return None
-    if edge is None and feature == PREDICTION:
-        return None
-    return color, row.labels.get("version", ""), feature, edge

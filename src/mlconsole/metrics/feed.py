@@ -20,7 +20,7 @@ from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.metrics.asking import Proxy, Worker
 from mlconsole.metrics.observer import Observer
-from mlconsole.metrics.scrape import Fetch, Scraper
+from mlconsole.metrics.scrape import Bring, Fetch, Scraper, nothing_brought
 
 RESTART_SECONDS = 5.0
 log = logging.getLogger(__name__)
@@ -36,8 +36,10 @@ class MetricsFeed:
         fetch: Fetch,
         changed: Callable[[str], None],
         proxy: Proxy | None = None,
+        bring: Bring = nothing_brought,
     ) -> None:
         metrics = settings.metrics
+        self._bring = bring
         self._settings = settings
         self._offload = offload
         self._proxy = proxy
@@ -50,7 +52,7 @@ class MetricsFeed:
         self._started = False
         self._observing: asyncio.Task[None] | None = None
         self._observer = self._new_observer()
-        self._scraper = Scraper(metrics.refresh, fetch, self._scraped) if metrics.scrape else None
+        self._scraper = Scraper(metrics.refresh, fetch, self._scraped, bring=bring) if metrics.scrape else None
         if self._scraper is not None:
             self._scraper.active = self._observer is None
             self._scraper.show_range(*self._range)
@@ -115,7 +117,8 @@ class MetricsFeed:
         if not self._url:
             return None
         metrics = replace(self._settings.metrics, prometheus_url=self._url)
-        observer = Observer(replace(self._settings, metrics=metrics), self._offload, self._observed, proxy=self._proxy)
+        given = replace(self._settings, metrics=metrics)
+        observer = Observer(given, self._offload, self._observed, proxy=self._proxy, bring=self._bring)
         observer.show_range(*self._range)
         observer.show_panel(self._panel)
         observer.charting = self._charting

@@ -22,16 +22,19 @@ from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
 from mlconsole.domain.text import visible
-from mlconsole.metrics import features, queries
+from mlconsole.metrics import features, queries, seen
 from mlconsole.metrics.answers import Failure, Question, Reply, address
 from mlconsole.metrics.asking import Asked, Asker, Proxy, Worker
 from mlconsole.metrics.board import Board
 from mlconsole.metrics.fleet import Fleet
-from mlconsole.metrics.prometheus import Endpoint
+from mlconsole.metrics.prometheus import Endpoint, Row
+from mlconsole.metrics.scrape import Bring, nothing_brought
 
 __all__ = ["Observer", "Worker"]
 
 DRIFT_SECONDS = 30.0
+PAST_SECONDS = 300.0
+LABEL_SECONDS = 120.0
 ROUND_SECONDS = 25.0
 SKEW = 5.0
 """Seconds by which two clocks may differ before it matters, and is said."""
@@ -48,8 +51,10 @@ class Observer:
         changed: Callable[[str], None],
         clock: Callable[[], float] = time.time,
         proxy: Proxy | None = None,
+        bring: Bring = nothing_brought,
     ) -> None:
         self._settings = settings
+        self._bring = bring
         self._endpoint = Endpoint(settings.metrics.prometheus_url or "", settings.metrics.auth)
         self._asker = Asker(worker, proxy)
         self._changed = changed
@@ -79,7 +84,9 @@ class Observer:
         self._board: Board | None = None
         self._telemetry: Telemetry | None = None
         self._drift: DriftTable | None = None
-        self._drift_asked = -math.inf
+        self._drift_asked = self._past_asked = self._labels_asked = -math.inf
+        self._labels: Sequence[Row] = ()
+        self._past = features.Past()
 
     # ---- what is looked at
 
@@ -241,7 +248,7 @@ class Observer:
                 asked += self._board_of(service).questions(now, self._fleet.window)
             if now - self._drift_asked >= DRIFT_SECONDS:
                 self._drift_asked = now
-                asked += self._drift_questions(service)
+                asked += self._drift_questions(service, now)
         # Nobody to ask about: still asked whether it is there.
         return asked or [Asked(Question(queries.ANYTHING), self._fleet.take_anything)]
 
@@ -252,17 +259,54 @@ class Observer:
             self._board.show(*self._shown)
         return self._board
 
-    def _drift_questions(self, service: ModelService) -> list[Asked]:
+    def _drift_questions(self, service: ModelService, now: float) -> list[Asked]:
         scope = queries.Scope([service])
+        asked = self._past_questions(service, scope, now) if features.wants_past(self._drift) else []
+        asked += self._label_questions(scope, now)
         counted: list[Reply] = []
 
         def take_references(reply: Reply) -> None:
             self._take_drift(service, counted[0], reply)
 
         return [
+            *asked,
             Asked(Question(queries.feature_query(scope)), counted.append),
             Asked(Question(queries.reference_query(scope)), take_references),
         ]
+
+    def _label_questions(self, scope: queries.Scope, now: float) -> list[Asked]:
+        """The labels that came, in whole steps of which the last has not ended: asked for seldom, as they come late."""
+        if now - self._labels_asked < LABEL_SECONDS:
+            return []
+        self._labels_asked = now
+        step = queries.LABEL_STEP
+        end = math.ceil(now / step) * step
+
+        def take(reply: Reply) -> None:
+            if reply.failure is None:
+                self._labels = reply.rows
+
+        question = Question(queries.label_query(scope), end - (queries.LABEL_STEPS - 1) * step, end, step)
+        return [Asked(question, take)]
+
+    def _past_questions(self, service: ModelService, scope: queries.Scope, now: float) -> list[Asked]:
+        """An earlier window, where nothing better is known: it changes slowly, and is asked for seldom."""
+        ago = self._settings.metrics.drift_past
+        if not ago:
+            self._past = features.Past(problem="metrics.drift_past is 0: no earlier window is looked at")
+            return []
+        if now - self._past_asked < PAST_SECONDS:
+            return []
+        self._past_asked = now
+
+        def take(reply: Reply) -> None:
+            if reply.failure is not None:
+                self._past = features.Past(ago, problem=f"the earlier window: {redact(reply.failure.why)}")
+            else:
+                found = seen.seen_by_prometheus(service, reply.rows, (), now - ago)
+                self._past = features.Past(ago, found, problem="")
+
+        return [Asked(Question(queries.feature_query(scope, queries.PAST_WINDOW, ago)), take)]
 
     # ---- what is made of the answers
 
@@ -272,8 +316,11 @@ class Observer:
         if failure is not None:
             self._drift = DriftTable(service.key, now, problem=redact(failure.why))
             return
-        seen = features.seen_by_prometheus(service, counts.rows, references.rows, now)
-        self._drift = features.table(service, now, seen)
+        found = seen.seen_by_prometheus(service, counts.rows, references.rows, now, self._labels)
+        first = self._drift is None
+        self._drift = features.table(service, now, found, self._bring(service), self._past)
+        if first and features.wants_past(self._drift):
+            self._drift_asked = -math.inf  # at once: without it there is nothing to say
 
     def _settle(self) -> None:
         """The round is over: say what changed."""

@@ -21,6 +21,10 @@ PANELS = {"rate": "rate", "errors": "errors", "p50": "latency", "p95": "latency"
 STATS = tuple(PANELS)
 DRIFT_WINDOW = 600.0
 """Seconds of traffic that drift is judged on."""
+PAST_WINDOW = 3600.0
+"""Of that which it is held against where there is nothing better: an hour of an earlier day."""
+LABEL_STEP, LABEL_STEPS = 1800, 12
+"""Seconds of the steps that labels are counted in, and how many of them: labels come late, and in batches."""
 
 
 def panel_query(stat: str, dialect: Dialect, scope: Scope, window: int) -> str:
@@ -73,17 +77,44 @@ def age_query(dialect: Dialect, scope: Scope) -> str:
     return f"time() - {scope.highest(f'timestamp({dialect.needs[0]}{{{scope.selector}}})', *by)}"
 
 
-def feature_query(scope: Scope, window: float = DRIFT_WINDOW) -> str:
-    """How much the features' histograms and the prediction's (no feature) grew, by Deployment, version and bucket."""
-    names = "ml_feature_value_bucket|ml_prediction_value_bucket"
-    grown = f'increase({{__name__=~"{names}",{scope.selector}}}[{window:.0f}s])'
-    return scope.grouped(grown, "version", "feature", "le")
+def feature_query(scope: Scope, window: float = DRIFT_WINDOW, ago: float = 0.0) -> str:
+    """How much what is counted of features and of the prediction (no feature) grew, by Deployment and version.
+
+    Told apart by labels: `le` of a histogram, `category`, `class`; the rows without a value have a feature alone.
+    """
+    names = "|".join(
+        (
+            "ml_feature_value_bucket",
+            "ml_prediction_value_bucket",
+            "ml_feature_missing_total",
+            "ml_feature_category_total",
+            "ml_prediction_class_total",
+        )
+    )
+    then = f" offset {ago:.0f}s" if ago else ""
+    grown = f'increase({{__name__=~"{names}",{scope.selector}}}[{window:.0f}s]{then})'
+    return scope.grouped(grown, "version", "feature", "le", "category", "class")
 
 
 def reference_query(scope: Scope) -> str:
-    """The training data's cumulative shares by Deployment, version, feature and bucket; its rows without a bucket."""
-    names = "ml_feature_reference_share|ml_prediction_reference_share|ml_feature_reference_rows"
-    return scope.highest(f'{{__name__=~"{names}",{scope.selector}}}', "version", "feature", "le")
+    """The training data's shares by Deployment, version, feature and bucket or category; its rows, what it missed."""
+    names = "|".join(
+        (
+            "ml_feature_reference_share",
+            "ml_prediction_reference_share",
+            "ml_feature_reference_rows",
+            "ml_feature_reference_missing_share",
+            "ml_feature_reference_category_share",
+            "ml_prediction_reference_class_share",
+        )
+    )
+    by = ("version", "feature", "le", "category", "class", "__name__")
+    return scope.highest(f'{{__name__=~"{names}",{scope.selector}}}', *by)
+
+
+def label_query(scope: Scope) -> str:
+    """The labels that came in each step, by Deployment, version and whether the prediction was right."""
+    return scope.grouped(f"increase(ml_labels_total{{{scope.selector}}}[{LABEL_STEP}s])", "version", "outcome")
 
 
 def interval_query(scope: Scope, known: frozenset[str] = frozenset()) -> str:

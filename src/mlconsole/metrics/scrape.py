@@ -13,10 +13,11 @@ import heapq
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from mlconsole.cluster.errors import ClusterError, redact
 from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.reference import Brought
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
@@ -39,9 +40,17 @@ SOON = 2.0
 KEEP = 3600.0
 COARSE = 6
 """Of a large fleet's other services bins so many times as wide are kept, and only for the rounds that a row needs."""
+NO_PAST = "without a Prometheus no earlier window is known"
 log = logging.getLogger(__name__)
 
 Fetch = Callable[[str, str, str, str], Awaitable[bytes]]
+Bring = Callable[[ModelService], Mapping[str, Brought]]
+"""What a registry knows of the versions that a service's colours run; it never waits."""
+
+
+def nothing_brought(_service: ModelService) -> Mapping[str, Brought]:
+    """Where there is no registry."""
+    return {}
 
 
 class Scraper:
@@ -53,8 +62,10 @@ class Scraper:
         fetch: Fetch,
         changed: Callable[[str], None],
         clock: Callable[[], float] = time.time,
+        bring: Bring = nothing_brought,
     ) -> None:
         self._refresh = max(refresh, 0.05)
+        self._bring = bring
         self._fetch = fetch
         self._changed = changed
         self._clock = clock
@@ -383,7 +394,8 @@ class Scraper:
         now = self._clock()
         made = self._drift
         if made is None or made[1].service != key or now - made[0] >= self._refresh:
-            made = self._drift = (now, features.table(service, math.floor(now), book.features.seen()))
+            brought, past = self._bring(service), features.Past(problem=NO_PAST)
+            made = self._drift = (now, features.table(service, math.floor(now), book.features.seen(), brought, past))
         return made[1]
 
     def _problem(self, key: str) -> str:
@@ -401,7 +413,7 @@ class Scraper:
         message, hint = "", ""
         if told:
             message = told[0] if len(targets) == 1 else f"{len(told)} of {len(targets)} pods: {told[0]}"
-            hint = "press R to try again now, or set metrics.prometheus_url"
+            hint = "they are asked again by themselves; metrics.prometheus_url names a Prometheus instead"
         elif not targets:
             message = "there is no running pod to scrape"
         limit = max(30.0, 3 * len(targets) / PER_SECOND)

@@ -260,6 +260,11 @@ def _zero(page: Page) -> Page:
         started=page.started,
         features={name: dict.fromkeys(counts, 0.0) for name, counts in page.features.items()},
         references=page.references,
+        rows=page.rows,
+        categories={name: dict.fromkeys(counts, 0.0) for name, counts in page.categories.items()},
+        category_shares=page.category_shares,
+        missing=dict.fromkeys(page.missing, 0.0),
+        missing_shares=page.missing_shares,
         color=page.color,
         version=page.version,
     )

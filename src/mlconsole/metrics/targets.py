@@ -5,8 +5,8 @@ from __future__ import annotations
 from mlconsole.cluster.backoff import Backoff
 from mlconsole.domain.services import Color, ModelService
 from mlconsole.domain.telemetry import Glance
-from mlconsole.metrics.features import FeatureLedger
 from mlconsole.metrics.ledger import ColorLedger
+from mlconsole.metrics.seen import FeatureLedger
 
 LONGEST_PAUSE = 60.0
 LONGEST_PAUSE_EMPTY = 300.0

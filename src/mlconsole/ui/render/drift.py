@@ -75,7 +75,8 @@ def _row(table: DriftTable, item: FeatureDrift, live: bool, glances: Sequence[Gl
 def headline(table: DriftTable, live: str, width: int) -> str:
     """What the pane's title says: what is said of the live colour, and what it is held against."""
     word, _ = VERDICTS[table.verdict]
-    against = table.references.get(live, table.reference)
+    held = table.references.get(live)
+    against = held.words if held else table.reference
     parts = [word, f"against {against}"] if width > 60 else [word] if width > 24 else []
     return " · ".join(parts)
 
@@ -103,7 +104,8 @@ def details(table: DriftTable, key: str, glances: Sequence[Glance], live: str, n
     trend, picture = table.trends.get(key), table.pictures.get(key)
     word, slot = VERDICTS[row.verdict]
     standing = "live" if row.color == live else "not live"
-    reference = table.references.get(row.color, table.reference) or "unknown"
+    held = table.references.get(row.color)
+    reference = held.words if held else table.reference or "unknown"
     found = [line(Span(word, slot)), *wrapped(row.why, width)]
     found += wrapped(meaning(row, table), width, Slot.DIM)
     found.append(EMPTY)
