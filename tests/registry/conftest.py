@@ -15,6 +15,7 @@ import pytest
 
 from mlconsole.config import Registry
 from mlconsole.engine.offload import Offload
+from mlconsole.monitor.reference import from_frame, log_reference
 from mlconsole.registry.feed import RegistryFeed
 
 DEADLINE = 120.0
@@ -37,6 +38,7 @@ def _train(folder, uri):
         mlflow.log_params({"C": 1.0})
         mlflow.log_metrics({"accuracy": 0.91, "broken": float("nan")})
         _datasets(mlflow, folder, rows)
+        log_reference(from_frame(rows, [0, 0, 1, 1], sample=4, source="june"), mlflow.active_run().info.run_id)
         mlflow.sklearn.log_model(
             model,
             name="model",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from mlconsole.cluster import proxy
 from mlconsole.cluster.errors import Unreachable
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.domain.drift import DriftTable
+from mlconsole.domain.reference import Brought
 from mlconsole.domain.registry import AliasMove
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import SourceState
 from mlconsole.domain.telemetry import Glance, Telemetry
+from mlconsole.domain.validation import find
 from mlconsole.engine import protocol
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.scope import Scope
@@ -22,6 +26,7 @@ from mlconsole.metrics import kube
 from mlconsole.metrics.asking import Request
 from mlconsole.metrics.feed import MetricsFeed
 from mlconsole.registry.feed import RegistryFeed
+from mlconsole.registry.referencefeed import ReferenceFeed
 
 SCRAPE_SECONDS = 4.0
 
@@ -44,7 +49,10 @@ class Feeds:
         self.offload = Offload()
         """The workers, for whoever else asks the sources something."""
         self._registry = RegistryFeed(settings.registry, self.offload, wake)
-        self._metrics = MetricsFeed(settings, self.offload, self._fetch, self._figures_changed, self.service_get)
+        self._metrics = MetricsFeed(
+            settings, self.offload, self._fetch, self._figures_changed, self.service_get, self._brought
+        )
+        self._references = ReferenceFeed(settings.registry.tracking_uri, self.offload, self._metrics.judge_again)
         self._docker = DockerFeed(settings.docker, self.offload, wake)
 
     def start(self, *, registry: bool = True, docker: bool = True) -> None:
@@ -52,12 +60,14 @@ class Feeds:
         self._metrics.start()
         if registry:
             self._registry.start()
+            self._references.start()
         if docker:
             self._docker.start()
 
     async def stop(self) -> None:
         """End the feeds and the worker."""
         await self._registry.stop()
+        await self._references.stop()
         await self._metrics.stop()
         await self._docker.stop()
         await self.offload.close()
@@ -69,6 +79,7 @@ class Feeds:
     def reconnect(self) -> None:
         """Try again now."""
         self._registry.reconnect()
+        self._references.reconnect()
         self._metrics.reconnect()
         self._docker.reconnect()
 
@@ -148,6 +159,18 @@ class Feeds:
     def alias_moves(self, service: ModelService) -> tuple[AliasMove, ...]:
         """The aliases of a service's model that were seen to move."""
         return self._registry.moves(_model_of(service, self._settings.service(service.namespace, service.name)))
+
+    def _brought(self, service: ModelService) -> dict[str, Brought]:
+        """What the registry knows of the versions that the colours run: the reference, and how accurate it was."""
+        settings = self._settings.service(service.namespace, service.name)
+        found = {}
+        for color in service.colors:
+            name, version = settings.model or color.release.model or service.name, color.release.version
+            model, _ = self._registry.model(name)
+            item = model.find(version) if model else None
+            accuracy = find(item.run.metrics, "accuracy") if item and item.run else None
+            found[color.name] = replace(self._references.of(name, version), accuracy=accuracy)
+        return found
 
     # ---- outside
 

@@ -228,6 +228,13 @@ class MetricsFeed:
         """The panels of the selected service, None while nothing was asked."""
         return self._source.telemetry(key) if self._source else None
 
+    def judge_again(self) -> None:
+        """More is known of references: judge drift anew, and soon."""
+        if self._observer is not None:
+            self._observer.judge_again()
+        if self._scraper is not None:
+            self._scraper.judge_again()
+
     def drift(self, key: str) -> DriftTable | None:
         """The drift table of the selected service, None while nothing was asked."""
         return self._source.drift(key) if self._source else None

@@ -132,6 +132,11 @@ class Observer:
         self._backoff.reset()
         self._wake.set()
 
+    def judge_again(self) -> None:
+        """Ask for what drift is judged of with the next round, which is now."""
+        self._drift_asked = -math.inf
+        self._wake.set()
+
     # ---- life
 
     async def run(self) -> None:

@@ -398,6 +398,11 @@ class Scraper:
             made = self._drift = (now, features.table(service, math.floor(now), book.features.seen(), brought, past))
         return made[1]
 
+    def judge_again(self) -> None:
+        """Make the drift table anew when it is asked for, which is soon."""
+        self._drift = None
+        self._changed(self._selected)
+
     def _problem(self, key: str) -> str:
         told = [target.problem for target in self._targets.get(key, {}).values() if target.problem]
         return told[0] + (f" (and {len(told) - 1} more)" if len(told) > 1 else "") if told else ""
