@@ -35,6 +35,12 @@ lane_prometheus() {
   else
     lane "real Prometheus" "SKIPPED: no prometheus on PATH, and it could not be installed"
   fi
+  if ! command -v victoria-metrics >/dev/null && [ "$(id -u)" = 0 ]; then apt_install victoria-metrics || true; fi
+  if command -v victoria-metrics >/dev/null; then
+    lane "real VictoriaMetrics" "$(dpkg-query -W -f '${Version}' victoria-metrics 2>/dev/null || victoria-metrics -version)"
+  else
+    lane "real VictoriaMetrics" "SKIPPED: no victoria-metrics on PATH, and it could not be installed"
+  fi
 }
 
 lane_alertmanager() {

@@ -12,6 +12,8 @@ from aiohttp import web
 from mlconsole.config import ServiceSettings
 from mlconsole.configpanels import PanelSettings
 from mlconsole.domain.sources import Condition
+from mlconsole.metrics.answers import Reply, Row
+from mlconsole.metrics.board import SETTLED_SECONDS, Board
 
 from .conftest import matrix, service, until, vector
 
@@ -103,18 +105,43 @@ async def test_only_the_panel_on_the_screen_is_fetched(looking, stand_in):
 
 
 async def test_ranges_lie_on_whole_steps_and_only_what_is_new_is_asked_for(looking, stand_in):
-    asking = looking(Server(), "rate")
+    asking = looking(Server(), "rate", range=200.0)
     await until(lambda: len(asked_ranges(stand_in)) > 4)
     ranges = chart_ranges(stand_in)
     [step] = {int(query["step"]) for query in ranges}
     assert all(int(query[key]) % step == 0 for query in ranges for key in ("start", "end"))
     spans = [int(query["end"]) - int(query["start"]) for query in ranges]
     # Anew once it is known how often pods are scraped, and so how far a rate must look back.
-    whole = [span for span in spans if span == 59 * step]
-    assert spans[0] == 59 * step
+    whole = [span for span in spans if span == 199 * step]
+    assert spans[0] == 199 * step
     assert len(whole) <= 2
-    assert max(span for span in spans if span not in whole) <= 4 * step
+    assert max(span for span in spans if span not in whole) <= SETTLED_SECONDS + 4 * step
     assert asking.telemetry("ml/churn").step == step
+
+
+def late_reply(question, now):
+    """A line that is its own time, as VictoriaMetrics shows it: the newest half minute repeats what was before."""
+    if not question.step:
+        return Reply((Row(BLUE | {"__name__": "ml_predictions_total"}, [now], [1.0]),))
+    times = [float(at) for at in range(question.start, question.end + 1, question.step)]
+    old = [at for at in times if at <= now - 30]
+    return Reply((Row(BLUE, times, [*old, *[old[-1] if old else math.nan] * (len(times) - len(old))]),))
+
+
+@pytest.mark.parametrize("every", [1.0, 5.0, 17.0, 60.0])
+def test_what_a_database_shows_late_is_what_it_is_in_the_end(every):
+    board = Board(SERVICE, ServiceSettings(), 1.0)
+    board.show(300.0, 0.0, 0.0, "rate")
+    now = 1_000_000.0
+    for _ in range(20):
+        now += every
+        for item in board.questions(now, 30):
+            item.take(late_reply(item.question, now))
+    [line] = board.telemetry(now, False, "").panels[2].series
+    old = [(at, value) for at, value in zip(line.times, line.values, strict=True) if at <= now - 30]
+    assert len(old) == 270
+    assert all(at == value for at, value in old)
+    assert not any(map(math.isnan, line.values))
 
 
 async def test_a_heat_map_has_a_line_for_each_bucket_from_the_lowest_to_the_highest(looking):
@@ -190,7 +217,7 @@ async def test_a_panel_of_the_settings(looking, stand_in):
 
 
 async def test_what_begins_to_be_exported_appears(looking, monkeypatch):
-    monkeypatch.setattr("mlconsole.metrics.board.SOON_SECONDS", 0.1)
+    monkeypatch.setattr("mlconsole.metrics.board.EXISTING_SECONDS", 0.1)
     server = Server(names=())
     asking = looking(server)
     await until(lambda: panels(asking))

@@ -59,7 +59,7 @@ async def test_a_held_window_stays_and_asks_for_nothing_more(asking, prometheus)
     await until(lambda: asking.telemetry(KEY).end == end)
     held = known(asking)
     window = asking._observer._fleet.window
-    asked = [item.question for item in asking._observer._board.questions(end + 40, window) if item.question.step]
+    asked = [item.question for item in asking._observer._board.questions(end + 70, window) if item.question.step]
     assert asked == []
     await until(lambda: asking._observer._last_contact > end + 3)
     assert known(asking).keys() >= held.keys()

@@ -30,7 +30,10 @@ MOST_LINES = 40
 """Lines of one colour on a panel: more classes than that tell nobody anything."""
 FEW_SECONDS = 1.0
 SETTLED_SECONDS = 30.0
-"""After which a point is what it stays: what was late for it has come."""
+"""After which a point is what it stays: what was late for it has come.
+
+VictoriaMetrics gives younger ones the value of the last one before, or none if there is none in the range.
+"""
 
 
 class Board:
@@ -160,8 +163,8 @@ class Board:
         if chart is None:
             colors = [color.name for color in self._service.colors]
             chart = charts[plan.id] = Chart(self._service.key, self._seconds, self._step, colors)
-        late = now - max(SETTLED_SECONDS, 3 * self._step)
-        due = chart.missing(until, settled=bool(self._until) and until < late)
+        late = now - max(2 * SETTLED_SECONDS, 3 * self._step)
+        due = chart.missing(until, settled=bool(self._until) and until < late, unsure=SETTLED_SECONDS)
         step, scope = self._step, queries.Scope([self._service])
         texts = {stat: panels.filled(text, scope, self._window, stat) for stat, text in plan.queries.items()}
         if charts is self._charts:

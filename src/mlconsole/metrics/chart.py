@@ -74,11 +74,11 @@ class Chart:
             if (points := self._points.get((color, stat)))
         )
 
-    def missing(self, now: float, *, settled: bool = False) -> range:
+    def missing(self, now: float, *, settled: bool = False, unsure: float = 0.0) -> range:
         """The points to ask for, to show the window that ends at `now`.
 
-        All at first, then those before or after the known ones; of these again the newest, which may have changed,
-        unless the window's end is `settled`: long past.
+        All at first, then those before or after the known ones; of these again the newest, which may have changed, and
+        all that were not `unsure` seconds old when they came; none if the window's end is `settled`: long past.
         """
         self._end = math.floor(now / self.step)
         window, known = range(self._end - self.size + 1, self._end + 1), self._known
@@ -86,7 +86,8 @@ class Chart:
             return window
         if window.start < known.start:
             return window if window.stop > known.stop else range(window.start, known.start)
-        return range(max(window.start, known.stop - (0 if settled else OVERLAP)), window.stop)
+        again = 0 if settled else max(OVERLAP, math.ceil(unsure / self.step) + 1 if unsure else 0)
+        return range(max(window.start, known.stop - again), window.stop)
 
     def put(self, asked: range, stat: str, found: Mapping[str, Mapping[int, float]]) -> None:
         """Take the points of one statistic by colour; what was asked for and did not come is a gap."""
