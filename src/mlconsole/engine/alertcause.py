@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from mlconsole.domain import attribution, changepoints, conditions
 from mlconsole.domain.attribution import Cause, Happening, Shift
+from mlconsole.domain.drift import DriftTable
 from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.registry import AliasMove
 from mlconsole.domain.services import ModelService
@@ -97,6 +98,21 @@ def points_of(telemetry: Telemetry | None, color: str) -> list[Points]:
         for series in panel.series
         if series.color == color and not series.ghost
         if (name := NAMES.get(series.stat, series.stat)) in WANTED
+    ]
+
+
+def accuracy_of(table: DriftTable, color: str) -> list[Points]:
+    """The share of right predictions of a colour, step by step, where labels come."""
+    return [
+        Points(
+            "accuracy",
+            color,
+            tuple(table.at - item.step * (len(item.steps) - 1 - number) for number in range(len(item.steps))),
+            tuple(math.nan if value is None else value for value in item.steps),
+            item.step,
+        )
+        for item in table.accuracy
+        if item.color == color and item.step
     ]
 
 

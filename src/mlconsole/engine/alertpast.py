@@ -32,8 +32,8 @@ STATS = {"p95": ("latency", "p95"), "error_share": ("errors", "errors"), "rate":
 """A figure of a condition, and its panel and statistic."""
 STATS |= {"accuracy": ("accuracy", "accuracy")}
 DRIFT = "drift.distance"
-DRIFT_NEEDS = "ml_feature_reference_share"
-DRIFT_WINDOW = 300.0
+REFERENCE = "ml_feature_reference_share"
+DRIFT_WINDOW = 120.0
 """Seconds of traffic of each distance, at least."""
 THERE = 120.0
 """Seconds for which it is known which metrics there are."""
@@ -75,7 +75,7 @@ class Past:
     def forget(self) -> None:
         """Another place: nothing of the one before counts."""
         self._there: dict[str, _There] = {}
-        self._grids: dict[tuple[str, float], _Grid] = {}
+        self._grids: dict[tuple[str, float, float], _Grid] = {}
         self._ahead = 0.0
         """By how many seconds Prometheus' clock is ahead of ours, where that matters."""
 
@@ -84,8 +84,8 @@ class Past:
         """Whether there is a Prometheus to ask."""
         return self._asks.has_prometheus
 
-    async def series(self, service: ModelService, span: float) -> Found:
-        """The series of the last `span` seconds, along the colours that had the traffic."""
+    async def series(self, service: ModelService, span: float, until: float = 0.0) -> Found:
+        """The series of the `span` seconds before `until` (0: now), along the colours that had the traffic."""
         there = await self._what_there_is(service)
         if isinstance(there, str):
             return Found(problem=there)
@@ -97,8 +97,9 @@ class Past:
             texts[DRIFT] = distance_query(scope, max(DRIFT_WINDOW, window))
         if not texts:
             return Found(problem="Prometheus has none of its metrics")
-        grid = self._grid(service, span, step, texts)
-        problem = await self._fill(service, grid)
+        until = math.ceil(until / step) * step
+        grid = self._grid(service, span, until, step, texts)
+        problem = await self._fill(service, grid, min(until or math.inf, self._clock()) + self._ahead)
         series = along(service, grid.charts, window, self._ahead)
         return Found(tuple(series), problem, step)
 
@@ -109,22 +110,20 @@ class Past:
         if known is not None and now - known.at < THERE:
             return known
         scope = queries.Scope([service])
-        first = await self._one(Question(queries.existing_query(scope)))
+        asked = Question(queries.existing_query(scope)), Question(f"count({REFERENCE}{{{scope.selector}}})")
+        first, references = await self._asks.ranges(asked)
         if first.failure is not None:
             return redact(f"{first.failure.why} {first.failure.hint}".strip())
         names = existing(service, first.rows, "")
-        second = await self._one(Question(queries.interval_query(scope, frozenset().union(*names.values()))))
+        spoken = frozenset().union(*names.values())
+        (second,) = await self._asks.ranges([Question(queries.interval_query(scope, spoken))])
         self._compare_clocks((first, second))
         counts = [row.values[-1] for row in second.rows if row.values and row.values[-1] > 0]
         wide = 4 * 60.0 / max(counts) if counts else WINDOWS[-1]
         window = next((item for item in WINDOWS if item >= wide), WINDOWS[-1])
         texts = _texts(self._settings.service(service.namespace, service.name), names)
-        drift = any(DRIFT_NEEDS in of_color for of_color in names.values())
-        found = self._there[service.key] = _There(now, texts, window, drift)
+        found = self._there[service.key] = _There(now, texts, window, bool(references.rows))
         return found
-
-    async def _one(self, question: Question) -> Reply:
-        return (await self._asks.ranges([question]))[0]
 
     def _compare_clocks(self, replies: Sequence[Reply]) -> None:
         told = [reply.ahead for reply in replies if reply.ahead is not None]
@@ -133,9 +132,9 @@ class Past:
 
     # ---- the points
 
-    def _grid(self, service: ModelService, span: float, step: float, texts: Mapping[str, str]) -> _Grid:
-        """The grid of a service and a span; another one where it would be of something else."""
-        key = (service.key, span)
+    def _grid(self, service: ModelService, span: float, until: float, step: float, texts: Mapping[str, str]) -> _Grid:
+        """The grid of a service and a time; another one where it would be of something else."""
+        key = (service.key, span, until)
         grid = self._grids.pop(key, None)
         if grid is None or grid.texts != texts:
             colors = [color.name for color in service.colors]
@@ -145,10 +144,9 @@ class Past:
             del self._grids[next(iter(self._grids))]
         return grid
 
-    async def _fill(self, service: ModelService, grid: _Grid) -> str:
+    async def _fill(self, service: ModelService, grid: _Grid, until: float) -> str:
         """Ask for what is new; what is wrong with that, or empty."""
-        now = self._clock() + self._ahead
-        due = {name: chart.missing(now) for name, chart in grid.charts.items()}
+        due = {name: chart.missing(until) for name, chart in grid.charts.items()}
         asked = {name: span for name, span in due.items() if span}
         step = {name: int(chart.step) for name, chart in grid.charts.items()}
         questions = [
@@ -184,7 +182,7 @@ def distance_query(scope: queries.Scope, window: float) -> str:
     by = ("version", "feature", "le")
     grown = scope.grouped(f"increase(ml_feature_value_bucket{{{scope.selector}}}[{window:.0f}s])", *by)
     whole = scope.grouped(f'increase(ml_feature_value_bucket{{{scope.selector},le="+Inf"}}[{window:.0f}s])', *by[:2])
-    reference = scope.highest(f"ml_feature_reference_share{{{scope.selector}}}", *by)
+    reference = scope.highest(f"{REFERENCE}{{{scope.selector}}}", *by)
     same = f"namespace,{queries.LABEL},version,feature"
     share = f"({grown}) / on ({same}) group_left () ({whole} > 0)"
     return f"max by (namespace,{queries.LABEL}) (abs(({share}) - on ({same},le) ({reference})))"
@@ -218,7 +216,9 @@ def along(service: ModelService, charts: Mapping[str, Chart], window: float, ahe
             else:
                 values.append(lines.get(live, {}).get(index, math.nan))
         times = tuple(index * chart.step - ahead for index in chart.window)
-        series.append(Points(name, service.live, times, tuple(values), DRIFT_WINDOW if name == DRIFT else window))
+        series.append(
+            Points(name, service.live, times, tuple(values), max(DRIFT_WINDOW, window) if name == DRIFT else window)
+        )
     return [item for item in series if any(map(math.isfinite, item.values))]
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from mlconsole.config import Settings
 from mlconsole.domain.alerts import Alert
-from mlconsole.domain.attribution import Cause, Happening, Verdict, span
+from mlconsole.domain.attribution import Cause, Happening, Shift, Verdict, span
 from mlconsole.domain.drift import DriftTable
 from mlconsole.domain.history import Record
 from mlconsole.domain.registry import AliasMove
@@ -31,9 +31,11 @@ from mlconsole.metrics.asking import Worker
 FRESH = 30.0
 """Seconds for which a cause stands as it was found."""
 SPANS = (HOUR, 6 * HOUR, 24 * HOUR)
-"""How far back it is looked, the next where nothing is found."""
-LEAD = 4.0
+"""How far back it is looked, the next where nothing is found. The moment is then looked for in the hour around it."""
+LEAD = 2.0
 """An alert's age must be in the span this many times: what was before it is half of what a change is found by."""
+FINE = 15.0
+"""Seconds between two points that are near enough."""
 SLOW = ("accuracy",)
 """Figures that come late and seldom: of an hour there is too little."""
 KEPT = 200
@@ -127,17 +129,50 @@ class Causes:
         for seconds in self._spans(alert, about):
             past = await self._past.series(service, seconds) if seconds else Found()
             series, basis = self._series(service, past, seconds)
-            try:
-                shifts = await self._worker.run(alertcause.shifts, series, timeout=alertcause.SECONDS)
-            except TimeoutError:
-                return Cause(Verdict.UNKNOWN, "the worker gave no answer in time", basis=basis)
-            except (OSError, RuntimeError) as error:
-                return Cause(Verdict.UNKNOWN, f"the worker failed: {type(error).__name__}: {error}", basis=basis)
+            shifts = await self._shifts(series)
+            if isinstance(shifts, str):
+                return Cause(Verdict.UNKNOWN, shifts, basis=basis)
             known = alertcause.known(series, about)
             found = replace(alertcause.judged(about, shifts, happened, known, alert.fired_at), basis=basis)
-            if found.verdict is not Verdict.UNKNOWN or (past.problem and not past.series):
+            if found.verdict is not Verdict.UNKNOWN:
+                return await self._nearer(service, about, found, shifts, past.step, happened)
+            if past.problem and not past.series:
                 break
         return found
+
+    async def _nearer(
+        self,
+        service: ModelService,
+        about: str,
+        found: Cause,
+        shifts: Sequence[Shift],
+        step: float,
+        happened: Sequence[Happening],
+    ) -> Cause:
+        """The same change by finer points, where it was found in coarse ones; beside what only those show."""
+        if found.shift is None or step <= FINE:
+            return found
+        near = await self._past.series(service, HOUR, found.shift.change.at + HOUR / 2)
+        if not near.series or near.step >= step:
+            return found
+        finer = await self._shifts(near.series)
+        if isinstance(finer, str):
+            return found
+        seen = {item.series for item in finer}
+        both = [*finer, *(item for item in shifts if item.series not in seen)]
+        made = alertcause.judged(about, both, happened, alertcause.known(near.series, about))
+        if made.verdict is Verdict.UNKNOWN or found.shift.series not in seen:
+            return found
+        return replace(made, basis=f"{found.basis}, and the hour around it by {span(near.step)}")
+
+    async def _shifts(self, series: Sequence[Points]) -> list[Shift] | str:
+        """The changes of each, by the worker; why there are none, where it gives no answer."""
+        try:
+            return await self._worker.run(alertcause.shifts, series, timeout=alertcause.SECONDS)
+        except TimeoutError:
+            return "the worker gave no answer in time"
+        except (OSError, RuntimeError) as error:
+            return f"the worker failed: {type(error).__name__}: {error}"
 
     def _spans(self, alert: Alert, about: str) -> Sequence[float]:
         """How far back to look: 0 for what is known here, where there is no Prometheus."""
@@ -151,7 +186,8 @@ class Causes:
         """The series, and whose they are, in words."""
         memory = self._memories.get(service.key, Memory())
         charted = alertcause.points_of(self._feeds.telemetry(service.key), service.live)
-        series = alertcause.longest(past.series, memory.series(service.live), charted)
+        told = alertcause.accuracy_of(self._drift(service.key), service.live)
+        series = alertcause.longest(past.series, memory.series(service.live), charted, told)
         if past.series:
             words = f"Prometheus, the last {seconds / HOUR:.0f} h by {span(past.step)}"
             return series, f"{words}; {past.problem}" if past.problem else words
