@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    common = argparse.ArgumentParser(add_help=False, parents=[options.place(), options.look()], allow_abbrev=False)
+    common = argparse.ArgumentParser(add_help=False, parents=[options.place(), options.limits()], allow_abbrev=False)
     args = parser(common).parse_args(arguments)
     if args.command is None:
         return _console(args)
@@ -114,7 +114,7 @@ def parser(common: argparse.ArgumentParser) -> argparse.ArgumentParser:
         description="Operate machine-learning services on Kubernetes. Without a command: open the console.",
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common],
+        parents=[common, options.look()],
         allow_abbrev=False,
     )
     found.add_argument("--version", action="version", version=f"mlconsole {__version__}")
@@ -127,7 +127,7 @@ def _epilog() -> str:
     lines = []
     for title, commands in GROUPS.items():
         lines += [f"{title}:", *(f"  {name:<12}{words}" for name, words in commands.items()), ""]
-    lines += ["`mlconsole COMMAND --help` says more. Options may stand before the command or after it.", ""]
+    lines += ["`mlconsole COMMAND --help` says more. Its options may stand before the command or after it.", ""]
     return "\n".join(lines) + "\n" + EPILOG
 
 

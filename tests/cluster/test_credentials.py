@@ -88,7 +88,9 @@ def test_holes_in_a_file_break_nothing(tmp_path, value):
     ("change", "words"),
     [
         ({"contexts": []}, "names no context"),
-        ({"current-context": "gone"}, "there are: x"),
+        ({"current-context": "gone"}, "context gone of"),
+        ({"current-context": "gone"}, "there is no context of that name (there are: x)"),
+        ({"current-context": ""}, "none is current (there are: x)"),
         ({"clusters": []}, "c"),
         ({"clusters": [{"name": "c", "cluster": {"server": "ftp://x"}}]}, "correct `server`"),
         ({"users": [{"name": "u", "user": {"client-certificate": "/no/such/file"}}]}, ""),
@@ -100,6 +102,17 @@ async def test_a_context_that_cannot_be_used(tmp_path, change, words):
     with pytest.raises(ConfigInvalid) as refused:
         await Connection.open(kubeconfig=path)
     assert words in str(refused.value)
+
+
+async def test_a_context_that_is_not_there_names_the_nearest_first(tmp_path):
+    names = [*(f"dev-{n}" for n in range(12)), "prod-eu"]
+    many = [{"name": name, "context": {"cluster": "c", "user": "u"}} for name in names]
+    path = write(tmp_path / "k", config({}) | {"contexts": many})
+    with pytest.raises(ConfigInvalid) as refused:
+        await Connection.open(kubeconfig=path, context="prod-ue")
+    assert refused.value.why == "there is no context of that name"
+    assert refused.value.hint.startswith("there are: prod-eu, dev-0")
+    assert refused.value.hint.endswith("and 3 more")
 
 
 async def test_no_configuration_at_all_says_what_to_do(tmp_path, monkeypatch):

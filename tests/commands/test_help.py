@@ -41,6 +41,19 @@ async def test_every_command_has_help_that_names_the_exit_codes(run):
     assert set(COMMANDS) <= set((await run("--help")).out.split())
 
 
+async def test_only_what_opens_a_console_has_options_for_its_look(run):
+    from mlconsole.cli import ACTIONS, COMMANDS
+
+    for command in ("", *COMMANDS):
+        words = [command, *(["show"] if command in ACTIONS else [])] if command else []
+        said = (await run(*words, "--help")).out
+        opens = command in ("", "demo")
+        assert [option in said for option in ("--theme", "--ascii")] == [opens, opens], command
+        assert "--read-only" in said, command
+    refused = await run("status", "--ascii")
+    assert (refused.code, "--ascii" in refused.err) == (2, True), refused
+
+
 async def test_every_command_of_operations_documents_its_json(run):
     for command in OF_OPERATIONS:
         assert "with --output json, one object:" in (await run(command, "--help")).out

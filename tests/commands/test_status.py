@@ -29,9 +29,18 @@ async def test_fleet_as_text_and_options_on_either_side(run, fraud):
 
 
 async def test_an_empty_namespace_says_where_to_look(run, fraud):
+    fraud.store.create("namespaces", {"metadata": {"name": "empty"}})
     ended = await run("status", "-n", "empty")
     assert ended.code == 0
     assert "-A" in ended.out
+
+
+@pytest.mark.parametrize("words", [("status",), ("operations",), ("audit", "fraud"), ("switch", "fraud", "--yes")])
+async def test_a_namespace_that_is_not_there_is_said_with_the_nearest_ones(run, fraud, words):
+    ended = await run(*words, "-n", "mll")
+    assert ended.code == 2
+    assert "there is no namespace mll in context" in ended.err
+    assert "(there is ml" in ended.err
 
 
 async def test_detail(run, fraud):

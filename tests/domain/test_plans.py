@@ -5,8 +5,10 @@ from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind
 from mlconsole.domain.patches import pinned
+from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import (
     Confirmation,
+    Diff,
     Gate,
     Plan,
     PlanError,
@@ -14,6 +16,7 @@ from mlconsole.domain.plans import (
     Verdict,
     Write,
     capacity_gate,
+    changes,
     confirmation_for,
     held,
     needed,
@@ -145,6 +148,38 @@ def plan(**more):
         "confirmation": Confirmation.KEY,
     } | more
     return Plan(**values)
+
+
+BLUE, SERVICE = "Deployment ml/m-blue", "Service ml/m"
+DEPLOYED = (
+    Diff(BLUE, "template.metadata.annotations.mlconsole.io/run-id", "r1", "r2"),
+    Diff(BLUE, "template.metadata.labels.app.kubernetes.io/version", "1", "2"),
+    Diff(BLUE, "template.spec.containers[m].image", "m:1", "m:2"),
+    Diff(BLUE, "replicas", "1", "3"),
+    Diff("Deployment ml/m-blue-2", "replicas", "7", "8"),
+    Diff(SERVICE, "spec.selector[color]", "green", "blue"),
+)
+
+
+def test_a_write_tells_all_that_it_changes_what_serves_first_and_counts_the_rest():
+    made, moved = Write("deployments", "ml", "m-blue", ()), Write("services", "ml", "m", (), Phase.SWITCH)
+    both = plan(writes=(made, moved), diffs=DEPLOYED, route=(Phase.BRING_UP, Phase.SWITCH))
+    assert changes(both, moved) == "spec.selector[color]: green -> blue"
+    assert changes(both, made) == (
+        "template.spec.containers[m].image: m:1 -> m:2; replicas: 1 -> 3; "
+        "template.metadata.annotations.mlconsole.io/run-id: r1 -> r2; and 1 more"
+    )
+    assert changes(replace(both, diffs=DEPLOYED[2:4]), made) == (
+        "template.spec.containers[m].image: m:1 -> m:2; replicas: 1 -> 3"
+    )
+
+
+def test_of_two_writes_of_one_object_none_is_told_the_others_change():
+    first, last = (Write("services", "ml", "m", (), phase) for phase in (Phase.SWITCH, Phase.RETIRE))
+    away = (*DEPLOYED, Diff(SERVICE, "spec.selector[color]", "blue", "(none)"))
+    both = plan(writes=(first, last), diffs=away, route=(Phase.SWITCH, Phase.RETIRE))
+    assert changes(both, first) == "spec.selector[color]: green -> blue"
+    assert changes(both, last) == ""
 
 
 @pytest.mark.parametrize(

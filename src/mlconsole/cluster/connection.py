@@ -314,7 +314,10 @@ class Connection:
 
     def _what(self, method: str, path: str) -> str:
         where = path.split("?", maxsplit=1)[0]
-        return f"cannot {_VERBS.get(method, method)} {_resource(where) or where} ({where} on {self.identity.server})"
+        verb, resource = _VERBS.get(method, method), _resource(where)
+        if not resource:
+            return f"cannot {verb} {where} on {self.identity.server}"
+        return f"cannot {verb} {resource} ({where} on {self.identity.server})"
 
 
 _VERBS = {"GET": "read", "POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}

@@ -9,12 +9,14 @@ refused, never followed (I8).
 from __future__ import annotations
 
 import base64
+import difflib
 import hashlib
 import json
 import os
 import ssl
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +29,7 @@ from mlconsole.cluster.kube import Kube, load
 
 EARLY = 20.0
 """Seconds before its end at which a token is replaced."""
+CONTEXTS_NAMED = 10
 REREAD = 60.0
 """Seconds after which a token file is read again: service account tokens are rotated in place."""
 OIDC_SECONDS = 15.0
@@ -103,14 +106,15 @@ class Credentials:
     async def _from_files(self) -> tuple[Any, Any]:
         files = kubeconfig.paths(self._files)
         current = [str(named) for path in files if (named := kubeconfig.read(path).get("current-context"))]
-        what = f"cannot use context {self._context or '(current)'} of {os.pathsep.join(map(str, files))}"
+        wanted = self._context or next(iter(current), "")
+        what = f"cannot use context {wanted or '(current)'} of {os.pathsep.join(map(str, files))}"
         configuration = self._kube.Configuration()
         try:
             merger = self._kube.KubeConfigMerger(os.pathsep.join(map(str, files)))
             loader = self._loader_class()(
                 config_dict=merger.config,
                 # The package takes the last file's current context where kubectl takes the first one's.
-                active_context=self._context or next(iter(current), None),
+                active_context=wanted or None,
                 # None: paths in a file are relative to that file.
                 config_base_path=None,
                 config_persister=_Persist(merger),
@@ -119,7 +123,9 @@ class Credentials:
         except ClusterError:
             raise
         except self._kube.ConfigException as error:
-            raise ConfigInvalid(what, str(error), _hint_for_contexts(self._files)) from error
+            names = [context.name for context in kubeconfig.contexts(self._files)]
+            why = "" if wanted in names else "there is no context of that name" if wanted else "none is current"
+            raise ConfigInvalid(what, why or str(error), _hint_for_contexts(names, wanted)) from error
         except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
             raise ConfigInvalid(
                 what, f"{type(error).__name__}: {error}", "check this context's cluster and user"
@@ -300,6 +306,9 @@ def forget_files() -> None:
         Path(_temporary.pop()).unlink(missing_ok=True)
 
 
-def _hint_for_contexts(files: str | None) -> str:
-    names = [context.name for context in kubeconfig.contexts(files)]
-    return f"there are: {', '.join(names[:10])}" if names else "it names no context at all"
+def _hint_for_contexts(names: Sequence[str], wanted: str = "") -> str:
+    """Which contexts there are, the ones with the nearest names first."""
+    near = difflib.get_close_matches(wanted, names, CONTEXTS_NAMED)
+    ordered = [*near, *(name for name in names if name not in near)]
+    more = f" and {len(names) - CONTEXTS_NAMED} more" if len(names) > CONTEXTS_NAMED else ""
+    return f"there are: {', '.join(ordered[:CONTEXTS_NAMED])}{more}" if names else "it names no context at all"

@@ -157,7 +157,7 @@ def status_of(body: bytes) -> Status:
 _HINTS: dict[int, tuple[type[ClusterError], str]] = {
     401: (
         Unauthorized,
-        "log in again (for example `kubectl get ns` with the same context), then press R, or change the context",
+        "log in again (for example `kubectl get ns` with the same context) and try again, or change the context",
     ),
     404: (NotFound, "check the name and the namespace"),
     409: (Conflict, "look at it again and try again"),

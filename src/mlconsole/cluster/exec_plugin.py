@@ -89,7 +89,7 @@ async def run(
             await process.wait()
     if process.returncode:
         said = stderr[-2000:].decode(errors="replace").strip() or "it said nothing"
-        raise ConfigInvalid(what, f"exit code {process.returncode}: {said}", "log in again, then press R")
+        raise ConfigInvalid(what, f"exit code {process.returncode}: {said}", "log in again, then try again")
     return _credential(stdout, what)
 
 

@@ -11,7 +11,7 @@ from mlconsole.demo import command
 
 def parser(_: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What it takes: no place to look at, for it brings its own."""
-    return command.parser([options.look()])
+    return command.parser([options.limits(), options.look()])
 
 
 def run(args: argparse.Namespace) -> int:

@@ -53,7 +53,10 @@ async def _run(args: argparse.Namespace, config: Settings) -> int:
 
 async def _found(session: Session, service: str | None) -> list[UnderWay]:
     if not service:
-        return sorted(await session.all_under_way(), key=lambda under: under.operation.key)
+        found = sorted(await session.all_under_way(), key=lambda under: under.operation.key)
+        if not found:
+            await session.assert_namespace(session.connection.namespace)
+        return found
     under = await session.under_way(service)
     if under is None:
         await session.assert_there(service)

@@ -1,4 +1,4 @@
-"""The options that every command takes, before its name or after: declared once, for `config.load`."""
+"""The options that several commands take, before their name or after: declared once, for `config.load`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,18 @@ def place() -> argparse.ArgumentParser:
     return found
 
 
-def look() -> argparse.ArgumentParser:
-    """How the console looks, and what it may do."""
+def limits() -> argparse.ArgumentParser:
+    """What it may do."""
     found = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS, allow_abbrev=False)
-    group = found.add_argument_group("how")
+    group = found.add_argument_group("what it may do")
     group.add_argument("--read-only", action="store_true", help="refuse every change")
+    return found
+
+
+def look() -> argparse.ArgumentParser:
+    """How the console looks; for what opens one."""
+    found = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    group = found.add_argument_group("how the console looks")
     group.add_argument("--theme", metavar="NAME", help="colours of the console")
     group.add_argument("--ascii", action="store_true", help="draw with ASCII only")
     return found

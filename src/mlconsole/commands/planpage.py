@@ -15,7 +15,6 @@ def show(page: Page, plan: Plan, waived: Sequence[str]) -> None:
     target = plan.target
     page.title(f"{plan.kind.upper()} {target.namespace}/{plan.service}   plan {plan.hash}")
     moves = plan.moves_traffic
-    traffic = "unknown" if plan.requests_per_second is None else f"{plan.requests_per_second:.1f} requests/s"
     page.facts(
         [
             (
@@ -28,7 +27,7 @@ def show(page: Page, plan: Plan, waived: Sequence[str]) -> None:
             ),
             ("cold", plan.cold),
             ("on", f"{target.context} ({target.server}) as {target.user}"),
-            ("traffic", traffic if moves else ""),
+            ("traffic", plan.load if moves else ""),
             ("dry run", f"the API server: {plan.dry_run}"),
             ("rights", _rights(plan)),
             ("steps", " > ".join(phase for phase in plan.route if phase not in ALWAYS)),

@@ -81,6 +81,8 @@ def _unjudged(found: Judged) -> Judged:
 async def _run(args: argparse.Namespace, config: Settings) -> int:
     async with Session.open(config) as session:
         services = [(await session.detail(args.service)).service] if args.service else await session.services()
+        if not services:
+            await session.assert_namespace(session.connection.namespace)
         known = await figures.ask(session.connection, config, services, wanted=args.figures)
         session.glances = known.glances
         rows = [] if args.service else [session.row(service) for service in services]

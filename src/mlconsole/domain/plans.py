@@ -219,6 +219,12 @@ class Plan(Struct, frozen=True):
         return tuple(write for write in self.writes if write.phase is phase)
 
     @property
+    def load(self) -> str:
+        """How much traffic it is about, in words."""
+        rate = self.requests_per_second
+        return "requests/s not known" if rate is None else f"{rate:.1f} requests/s"
+
+    @property
     def moves_traffic(self) -> bool:
         """Whether it leaves the traffic elsewhere than it was."""
         return Phase.SWITCH in self.route
@@ -344,6 +350,31 @@ def capacity_gate(destination: Color, current: Color | None, kind: Kind, now: fl
         why += f", ready for {destination.min_ready_seconds} s or more"
     verdict = Verdict.PASS if ready >= limit else Verdict.FAIL
     return Gate("capacity", verdict, f"{ready} ready", f"{limit} or more", why, waivable=ready > 0)
+
+
+def counted(pods: int) -> str:
+    """`1 pod`, `3 pods`."""
+    return "1 pod" if pods == 1 else f"{pods} pods"
+
+
+TOLD = 3
+"""Fields of one write that are told in a line; more are counted."""
+
+
+def changes(plan: Plan, write: Write) -> str:
+    """What a write of a plan changes, in a line: `image: a -> b; replicas: 1 -> 3; and 2 more`.
+
+    What serves is told before labels and annotations. Empty where the diffs do not say which write is whose.
+    """
+    named = f"{write.resource[:-1]} {write.namespace}/{write.name}"
+    mine = [diff for diff in plan.diffs if diff.object.lower() == named]
+    if sum(other.label == write.label for other in plan.writes) > 1:
+        # Another write changes the same object at another time: only the traffic's own field is surely this one's.
+        traffic = write == plan.write and plan.moves_traffic
+        mine = [diff for diff in mine if traffic and diff.path.startswith("spec.selector")][:1]
+    mine.sort(key=lambda diff: ".labels" in diff.path or "annotations" in diff.path)
+    told = [f"{diff.path}: {diff.before} -> {diff.after}" for diff in mine[:TOLD]]
+    return "; ".join([*told, *([f"and {len(mine) - TOLD} more"] if len(mine) > TOLD else [])])
 
 
 def place_of(service: ModelService, goods: Sequence[Good]) -> tuple[Good, Color] | None:

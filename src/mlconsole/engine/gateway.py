@@ -28,7 +28,7 @@ from mlconsole.cluster.errors import (
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Record, is_bad, is_bad_revision
 from mlconsole.domain.phases import UNMADE, Phase
-from mlconsole.domain.plans import FRESH_SECONDS, Gate, Plan, PlanError, Target, Write, well_formed
+from mlconsole.domain.plans import FRESH_SECONDS, Gate, Plan, PlanError, Target, Write, changes, well_formed
 from mlconsole.domain.recording import BACK
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.text import visible
@@ -358,9 +358,8 @@ def _written(plan: Plan, write: Write, report: Report) -> Landed:
         words = (
             f"Service {write.name} says what is under way" if len(write.patch) > 1 else f"Service {write.name} is free"
         )
-    if write == plan.write and plan.diffs:
-        words = f"{plan.diffs[0].path}: {plan.diffs[0].before} -> {plan.diffs[0].after}"
-    report(Step("write", words))
+    told = changes(plan, write)
+    report(Step("write", (told if write == plan.write else f"{words}: {told}") if told else words))
     return Landed.APPLIED
 
 

@@ -25,6 +25,8 @@ from mlconsole.engine.execution.process import Executor, begin_with, follow
 from mlconsole.engine.planner import Wish
 from mlconsole.engine.scope import Scope
 
+CHANGE = "change the context"
+"""What to do where there is no connection; each face of the console knows how."""
 OUTDATED = 4
 """The exit code of what another consent cannot mend: only another plan can."""
 Publish = Callable[[protocol.Publication], Awaitable[None]]
@@ -59,7 +61,7 @@ class Operations:
         scope = self._scope()
         if scope is None or scope.planner is None:
             words = "there is no connection to the cluster"
-            await self._refuse(intent.request, intent.service, PlanError(words, "c changes the context", 5))
+            await self._refuse(intent.request, intent.service, PlanError(words, CHANGE, 5))
             return
         if not await self._start(intent.request, scope):
             return
@@ -135,7 +137,7 @@ class Operations:
         connection = scope.connection if scope else None
         if scope is None or connection is None:
             words = "there is no connection to the cluster"
-            await self._refuse(intent.request, intent.service, PlanError(words, "c changes the context", 5))
+            await self._refuse(intent.request, intent.service, PlanError(words, CHANGE, 5))
             return
         try:
             under = await self._under_way(connection, intent.service)

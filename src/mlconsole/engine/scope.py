@@ -145,7 +145,7 @@ class Scope:
 
     def _down(self, error: Exception) -> None:
         message = getattr(error, "message", "") or str(error) or "no answer in time"
-        hint = getattr(error, "hint", "") or "c changes the context"
+        hint = getattr(error, "hint", "") or "change the context"
         condition = Condition.DENIED if isinstance(error, Unauthorized | Forbidden) else Condition.DOWN
         since = self._state.since if self._state.condition is condition else time.time()
         detail = "" if isinstance(error, ConfigInvalid) else (self._context or "")

@@ -21,6 +21,7 @@ from mlconsole.cluster.connection import NAME_RULE, Connection, is_name
 from mlconsole.cluster.discovery import describe, is_candidate
 from mlconsole.cluster.errors import ClusterError, Forbidden, NotFound
 from mlconsole.cluster.inventory import Inventory
+from mlconsole.cluster.namespaces import namespaces
 from mlconsole.config import Settings
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.operation import Operation, Verb
@@ -186,9 +187,24 @@ class Session:
                 words = f"there is no Service {namespace}/{name}"
                 raise PlanError(words, "check the name and the namespace", 2) from None
         names = sorted(item.metadata.name for item in listed.items)
+        if not names:
+            await self.assert_namespace(namespace)
         near = difflib.get_close_matches(name, names, 3) or names[:5]
         hint = f"there is {', '.join(near)}" if near else f"namespace {namespace} has no Service"
         raise PlanError(f"there is no Service {namespace}/{name}", hint, 2)
+
+    async def assert_namespace(self, namespace: str) -> None:
+        """Raise PlanError where there is no such namespace, as far as this user may know. Raises ClusterError too.
+
+        Asked only where nothing was found in it: the API server takes a slip of the keys for an empty namespace.
+        """
+        async with asyncio.timeout(READ_SECONDS):
+            names = await namespaces(self.connection)
+        if not namespace or not names or namespace in names:
+            return
+        near = difflib.get_close_matches(namespace, names, 3) or names[:5]
+        words = f"there is no namespace {namespace} in context {self.connection.identity.context}"
+        raise PlanError(words, f"there is {', '.join(near)}", 2)
 
     # ---- what is under way
 

@@ -16,7 +16,7 @@ from mlconsole.domain.adopting import ADOPTED, PLAIN, Adopted
 from mlconsole.domain.deploying import Asked, replaced
 from mlconsole.domain.history import Kind
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import Diff, Gate, PlanError, Verdict, Write
+from mlconsole.domain.plans import Diff, Gate, PlanError, Verdict, Write, counted
 from mlconsole.domain.services import Color, ModelService, Shape
 from mlconsole.engine import gates
 from mlconsole.engine.hints import hints_of
@@ -112,14 +112,14 @@ def _adopt(drafting: Drafting, grounds: Grounds, plain: Color, around: beside.Ar
         warnings=(*_of_scalers(scalers, name), *around.warnings(service, labels), *_ends_at_once(seen, body, service)),
         gates=(gates.rollout_gate(plain, Kind.SWITCH), *_kept_up(scalers, plain)),
         replicas=pods,
-        way_back=_WAY_BACK.format(plain=plain.deployment, replicas=plain.wish, key=service.key),
+        way_back=_WAY_BACK.format(plain=plain.deployment, pods=counted(plain.wish), key=service.key),
         expected_seconds=deploying.startup_seconds(plain),
     )
 
 
 _WAY_BACK = (
     "until the traffic has moved {plain} stays up; then it is kept, scaled to 0, and"
-    " `mlconsole adopt {key} --undo` has it serve again with {replicas} pods"
+    " `mlconsole adopt {key} --undo` has it serve again with {pods}"
 )
 
 

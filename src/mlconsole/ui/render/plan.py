@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.phases import Phase
-from mlconsole.domain.plans import ACCEPTED, Diff, Gate, Plan, Verdict
+from mlconsole.domain.plans import ACCEPTED, Diff, Gate, Plan, Verdict, counted
 from mlconsole.engine.protocol import Progress
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
@@ -142,15 +142,14 @@ def _wrap(text: str, width: int, slot: Slot = Slot.PLAIN) -> list[Line]:
 
 def _traffic(plan: Plan, width: int) -> list[Line]:
     """Where the traffic is, and where it goes."""
-    rate = plan.requests_per_second
-    load = line(f"{rate:.1f} requests/s" if rate is not None else "requests/s not known")
+    load = line(plan.load)
     before = f"{plan.from_color} {plan.from_release.label}".strip() if plan.from_color or plan.revision else "no colour"
     after = f"{plan.to_color} {plan.to_release.label}".strip()
     origin = line(Span(before, hue(plan.from_color, True)), Span(f" ({plan.pods_from} ready)", Slot.DIM))
     if not plan.moves_traffic:
         stays = line("stays on ", *origin) if plan.from_color else line("is not moved")
         found = _facts("traffic", [stays, load], width)
-        now = Span(f" ({plan.pods_to} pods ready there now)", Slot.DIM)
+        now = Span(f" ({counted(plan.pods_to)} ready there now)", Slot.DIM)
         goal = line(Span(after, hue(plan.to_color, False)), now, _wish(plan))
         return found if plan.kind is Kind.DRILL else [*found, *_facts("on", [goal], width)]
     arrow = line(*origin, Span(" → ", Slot.MARK), Span(after, hue(plan.to_color, False)))
