@@ -239,7 +239,7 @@ async def test_a_gate_says_what_a_dialect_does_not_tell(scraped):
 
 
 def test_what_is_shown_of_the_last_half_minute(scraped):
-    """Why so much is asked for again (`board.SETTLED_SECONDS`): VictoriaMetrics gives it the value of the one before."""
+    """Why so much is asked for again (`board.SETTLED_SECONDS`): VictoriaMetrics repeats what was before."""
     now = int(time.time())
 
     def values(start):

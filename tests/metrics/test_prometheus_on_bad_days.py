@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import math
 
 import pytest
@@ -67,6 +68,63 @@ async def test_an_answer_that_is_none_has_words(stand_in, error, kind, words):
     assert reply.failure.kind == kind
     assert words in reply.failure.why
     assert reply.failure.hint or "Error" in reply.failure.why
+
+
+def refusal(kind, text, **more):
+    return json.dumps({"status": "error", "errorType": kind, "error": text, **more})
+
+
+MIMIR = "the query exceeded the maximum number of series (limit: 100000 series) (err-mimir-max-series-per-query)"
+VICTORIA = "couldn't start executing the request in 10.000 seconds, since -search.maxConcurrentRequests=8 are executed"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words", "hint"),
+    [
+        ((401, "no org id\n", "text/plain"), "denied", "wants a tenant's name", "X-Scope-OrgID"),
+        ((422, refusal("execution", MIMIR), "application/json"), "query", MIMIR, "correct it"),
+        ((422, refusal("422", "unsupported metric type", data=None), "application/json"), "query", "unsupported", "it"),
+        (
+            (429, refusal("too_many_requests", "too many outstanding requests"), "application/json"),
+            "down",
+            "429: too many outstanding requests",
+            "asked less often",
+        ),
+        ((429, VICTORIA, "text/plain"), "down", f"429: {VICTORIA}", "asked less often"),
+        ((500, refusal("internal", "expanding series: x"), "application/json"), "down", "expanding series", "again"),
+        ((503, refusal("unavailable", "the ingester is too busy"), "application/json"), "down", "too busy", "again"),
+        ((503, refusal("timeout", "query timed out in query execution"), "application/json"), "down", "timed", "again"),
+        ((504, "upstream request timeout", "text/plain"), "down", "504: upstream request timeout", "again"),
+        ((503, "cannot reach\x1b[2J vmstorage", "text/plain"), "down", "503: cannot reach", "again"),
+    ],
+    ids=[
+        "tenant",
+        "mimir-422",
+        "vm-422",
+        "mimir-429",
+        "vm-429",
+        "thanos-500",
+        "mimir-503",
+        "thanos-503",
+        "504",
+        "vm-503",
+    ],
+)
+async def test_what_thanos_mimir_and_victoriametrics_refuse_as_they_document_it(stand_in, error, kind, words, hint):
+    stand_in.error = error
+    failure = (await asked(stand_in)).failure
+    assert failure.kind == kind
+    assert words in failure.why
+    assert hint in failure.hint
+    assert "\x1b" not in failure.why
+
+
+async def test_a_partial_answer_of_thanos_has_its_figures_and_its_warning(stand_in):
+    words = "receive series from Addr: store-eu:10901 LabelSets: {} : rpc error: code = Unavailable"
+    stand_in.answer = lambda path, query: vector(({"a": "b"}, 1.5), warnings=[words])
+    reply = await asked(stand_in)
+    assert [row.values for row in reply.rows] == [[1.5]]
+    assert reply.warnings == (words,)
 
 
 async def test_a_redirect_is_told_and_not_followed(stand_in):

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from mlconsole.domain.text import visible
+
 MAX_ANSWER = 16 * 2**20
 """Bytes that are read of an answer."""
 MAX_SERIES = 10_000
@@ -179,10 +181,16 @@ def _finite(text: Any) -> float:
 
 
 def _refusal(status: int, document: _Document | None, body: bytes, where: str) -> Failure:
-    own = str((document.error if document else "") or "")[:300]
+    own = str((document.error if document else _plain(body)) or "")[:300]
     if status in (401, 403):
         why = f"{where} answered {status}: " + ("login needed" if status == 401 else "this login may not query")
-        return Failure("denied", why, "check [metrics.auth] in mlconsole.toml: username, bearer token, headers")
+        hint = "check [metrics.auth] in mlconsole.toml: username, bearer token, headers"
+        if "no org id" in own:
+            why, hint = (
+                f"{where} wants a tenant's name",
+                'give it: headers = { X-Scope-OrgID = "..." } in [metrics.auth]',
+            )
+        return Failure("denied", why, hint)
     if document is None and status == 200:
         kind = "HTML" if body.lstrip()[:1] == b"<" else "no JSON"
         why = f"{where} answered with {kind}, not as Prometheus' API does"
@@ -194,4 +202,12 @@ def _refusal(status: int, document: _Document | None, body: bytes, where: str) -
     if status == 404:
         return Failure("down", f"{where} has no /api/v1 (404)", "check the path of metrics.prometheus_url")
     hint = "it is tried again by itself"
+    if status == 429:
+        hint = "too much is asked of it at once: it is asked less often now; a longer metrics.refresh helps"
     return Failure("down", f"{where} answered {status}" + (f": {own}" if own else ""), hint)
+
+
+def _plain(body: bytes) -> str:
+    """What a server says that does not speak JSON; a page for browsers says nothing."""
+    start = body[:1000].strip()
+    return "" if start[:1] == b"<" else visible(start.decode(errors="replace"), 200)
