@@ -74,7 +74,7 @@ def test_the_sick_come_first_and_what_is_no_model_service_last():
         row("look", Health.WARN),
         row("also-well", Health.OK),
     ]
-    assert [item.service.name for item in fleet.ordered(rows)] == ["sick", "look", "also-well", "well", "none"]
+    assert [item.service.name for item in sorted(rows, key=fleet.rank)] == ["sick", "look", "also-well", "well", "none"]
 
 
 def test_a_service_in_a_row_says_its_state_without_colour():

@@ -59,8 +59,11 @@ EMPTY: Line = ()
 
 def line(*pieces: Span | str) -> Line:
     """A line of pieces; plain strings are plain spans, empty ones are left out."""
-    spans = (piece if isinstance(piece, Span) else Span(piece) for piece in pieces)
-    return tuple(span for span in spans if span.text)
+    return tuple([piece if isinstance(piece, Span) else Span(piece) for piece in pieces if _is_there(piece)])
+
+
+def _is_there(piece: Span | str) -> bool:
+    return bool(piece.text if isinstance(piece, Span) else piece)
 
 
 def plain(content: Line) -> str:

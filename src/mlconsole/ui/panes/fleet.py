@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+from operator import attrgetter
+from typing import NamedTuple
+
 from textual.widget import Widget
 
+from mlconsole.domain.telemetry import Glance
 from mlconsole.engine.protocol import FleetRow
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import fleet, underway
-from mlconsole.ui.render.figures import of
+from mlconsole.ui.render.figures import fresh, last
 from mlconsole.ui.render.header import TROUBLE
 from mlconsole.ui.spans import Line, Slot, Span, wrapped
 from mlconsole.ui.widgets.table import Row, Table
+
+
+class _Made(NamedTuple):
+    """A row, and what it was made of: one that would be the same is not made again."""
+
+    item: FleetRow
+    figures: Glance | None
+    """The last ones, fresh or not."""
+    told: tuple[bool, bool, str, Span]
+    row: Row
+    rank: tuple[bool, int, str]
+
+
+_RANK = attrgetter("rank")
+SLICE = 0.004
+"""Seconds of making rows in one go: the figures of a whole fleet come at once, and a key must not wait for them all."""
+BREATH = 0.002
+"""Seconds until the next rows, for keys to come in."""
+
+
+def _figures(item: FleetRow) -> Glance | None:
+    return last((item.live,) if item.live else (), item.service.live_color)
 
 
 class FleetPane(Pane):
@@ -23,7 +51,9 @@ class FleetPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._made: dict[str, tuple[FleetRow, tuple[bool, bool, str, Span], Row]] = {}
+        self._made: dict[str, _Made] = {}
+        self._behind = False
+        """Whether rows wait to be made anew."""
 
     def body(self) -> list[Widget]:
         """The table."""
@@ -46,18 +76,27 @@ class FleetPane(Pane):
         before, self._made = self._made, {}
         everywhere = not known.place.namespace
         marks = {item.operation.key: underway.mark(item) for item in known.operations}
-        for item in fleet.ordered(known.rows.values()):
-            lasting, figures = (
-                fleet.lasting(item, now),
-                of((item.live,) if item.live else (), item.service.live_color, now),
-            )
-            mark = marks.get(item.service.key, fleet.NO_MARK)
-            told = (figures is None, everywhere, lasting, mark)
-            made = before.get(item.service.key)
-            if made is None or made[0] is not item or made[1] != told:
-                made = (item, told, fleet.row_of(item, figures, everywhere, lasting, mark))
-            self._made[item.service.key] = made
-        return [made[2] for made in self._made.values()]
+        end, behind = time.perf_counter() + SLICE, False
+        for key, item in known.rows.items():
+            made = before.get(key)
+            figures = made.figures if made and made.item is item else _figures(item)
+            usable, lasting, mark = fresh(figures, now), fleet.lasting(item, now), marks.get(key, fleet.NO_MARK)
+            told = (usable is None, everywhere, lasting, mark)
+            if made is None or made.item is not item or made.told != told:
+                if made is None or time.perf_counter() < end:
+                    row = fleet.row_of(item, usable, everywhere, lasting, mark)
+                    made = _Made(item, figures, told, row, fleet.rank(item))
+                else:
+                    behind = True
+            self._made[key] = made
+        if behind and not self._behind:
+            self._behind = True
+            self.set_timer(BREATH, partial(self._catch_up, known))
+        return [made.row for made in sorted(self._made.values(), key=_RANK)]
+
+    def _catch_up(self, known: Known) -> None:
+        self._behind = False
+        self.show(known, time.time())
 
     def _empty(self, known: Known) -> list[Line]:
         state = known.source("k8s")

@@ -15,8 +15,13 @@ def fresh(glance: Glance | None, now: float) -> Glance | None:
     return glance if glance is not None and now - glance.at <= STALE_SECONDS else None
 
 
-def of(glances: Sequence[Glance], color: Color | None, now: float) -> Glance | None:
-    """The fresh figures of one colour; one without a ready pod has none, whatever was last heard of its pods."""
+def last(glances: Sequence[Glance], color: Color | None) -> Glance | None:
+    """The figures of one colour, however old; one without a ready pod has none, whatever was last heard of its pods."""
     if color is None or color.ready == 0:
         return None
-    return fresh(next((item for item in glances if item.color == color.name), None), now)
+    return next((item for item in glances if item.color == color.name), None)
+
+
+def of(glances: Sequence[Glance], color: Color | None, now: float) -> Glance | None:
+    """The fresh figures of one colour."""
+    return fresh(last(glances, color), now)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from mlconsole.domain.health import ORDER
 from mlconsole.domain.services import Health, Shape
 from mlconsole.domain.telemetry import Glance
@@ -29,9 +27,9 @@ COLUMNS = (
 )
 
 
-def ordered(services: Iterable[FleetRow]) -> list[FleetRow]:
-    """In the order of concern, then by name; what is no model service comes last."""
-    return sorted(services, key=lambda row: (not row.service.colors, ORDER[row.health], row.service.key))
+def rank(row: FleetRow) -> tuple[bool, int, str]:
+    """Where a service stands: in the order of concern, then by name; what is no model service comes last."""
+    return not row.service.colors, ORDER[row.health], row.service.key
 
 
 def lasting(row: FleetRow, now: float) -> str:

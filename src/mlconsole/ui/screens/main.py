@@ -8,8 +8,8 @@ from __future__ import annotations
 import gc
 import importlib
 import time
-from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -310,19 +310,20 @@ def _spare_what_stands() -> None:
     gc.enable()
 
 
-ALLOWED: Mapping[str, str] = {}
-"""Nothing is missing."""
+def hints(width: int, missing: Collection[str] = ()) -> Line:
+    """The keys that there is room for, in the table's order; those whose actions are `missing` in grey."""
+    return _hints(width, frozenset(missing))
 
 
-def hints(width: int, missing: Mapping[str, str] = ALLOWED) -> Line:
-    """The keys that there is room for, in the table's order; those that may not be used in grey."""
+@lru_cache(maxsize=16)
+def _hints(width: int, missing: frozenset[str]) -> Line:
     shown = [key for key in KEYS if key.hint]
-    while len(shown) > 1 and width_of(_hints(shown, missing)) > width:
+    while len(shown) > 1 and width_of(_told(shown, missing)) > width:
         shown.remove(max(reversed(shown), key=lambda key: key.hint))
-    return _hints(shown, missing)
+    return _told(shown, missing)
 
 
-def _hints(keys: Sequence[Key], missing: Mapping[str, str]) -> Line:
+def _told(keys: Sequence[Key], missing: frozenset[str]) -> Line:
     def told(key: Key) -> Line:
         if key.action in missing:
             return line(Span(f"{key.written} {key.label} (off)", Slot.DIM))
