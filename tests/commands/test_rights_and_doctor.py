@@ -25,6 +25,9 @@ async def test_rbac_readonly_for_the_whole_cluster(run, home):
     rules = {(rule["resources"][0], verb) for rule in role["rules"] for verb in rule["verbs"]}
     assert ("namespaces", "list") in rules
     assert not {verb for rule in role["rules"] for verb in rule["verbs"]} - {"get", "list", "watch"}
+    # One object by its name is asked for of these alone; what is listed and watched needs no more.
+    alone = {"services", "pods", "configmaps", "leases", "namespaces", "pods/log", "pods/proxy", "services/proxy"}
+    assert {resource for resource, verb in rules if verb == "get"} == alone
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "console", "namespace": "ops"}]
 
 

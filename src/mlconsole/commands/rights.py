@@ -35,7 +35,9 @@ class Need(Struct, frozen=True):
         return [access.Check(verb, self.group, resource, sub, namespace, name) for verb in self.verbs]
 
 
-READ = ("get", "list", "watch")
+FOLLOW = ("list", "watch")
+ALONE = frozenset({"services", "pods", "configmaps", "leases"})
+"""Of what is followed, the kinds of which one object is read by its name too."""
 _PURPOSE = {
     "services": "the model services and which colour is live",
     "deployments": "the colours, and the revisions to go back to",
@@ -98,4 +100,5 @@ def needs(readonly: bool = False) -> list[Need]:
 
 def _reading(resource: resources.Resource) -> Need:
     group, slash, _ = resource.versions[0].partition("/")
-    return Need(group if slash else "", resource.plural, READ, _PURPOSE[resource.plural], needed=resource.needed)
+    verbs = ("get", *FOLLOW) if resource.plural in ALONE else FOLLOW
+    return Need(group if slash else "", resource.plural, verbs, _PURPOSE[resource.plural], needed=resource.needed)
