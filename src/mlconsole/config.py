@@ -105,6 +105,10 @@ class Gates(Table, frozen=True):
 
     max_error_share: Share | None = None
     max_p95_seconds: Seconds | None = None
+    validation: bool = False
+    """The version must have passed `mlconsole validate --log`."""
+    max_validation_age: Seconds | None = None
+    """And that no longer ago than this."""
 
 
 class Verify(Table, frozen=True):

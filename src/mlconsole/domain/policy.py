@@ -25,7 +25,7 @@ PROMOTES = frozenset({Kind.SWITCH, Kind.DEPLOY})
 """What may put another release under the traffic; an adoption moves it between two of the same one."""
 STEPS = {"smoke": Phase.SMOKE, "parity": Phase.PARITY}
 """Gates that are a phase of their own."""
-PLANNED = ("capacity", "rollout", "answers", "errors", "p95")
+PLANNED = ("capacity", "rollout", "answers", "errors", "p95", "validation")
 """Gates that a plan has before it is carried out, and that may be required too."""
 RULES = ("policy", "freeze", "groups", "min-idle", "required", "approval")
 """The gates of this module that can stop a plan."""

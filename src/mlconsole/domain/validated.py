@@ -33,6 +33,8 @@ class Stamp(Struct, frozen=True):
     why: str = ""
     digest: str = ""
     """Of the result but for its time: the same is not written twice."""
+    rows: int = 0
+    """That its figures rest on, where that is known."""
 
 
 def encode(stamp: Stamp) -> str:
@@ -43,6 +45,7 @@ def encode(stamp: Stamp) -> str:
         visible(stamp.baseline, BASELINE),
         visible(stamp.why, WHY),
         stamp.digest,
+        stamp.rows,
     )
     return msgspec.json.encode(short).decode()
 
@@ -58,5 +61,10 @@ def stamp_of(tags: Mapping[str, str]) -> Stamp | None:
         return None
     at = found.at if math.isfinite(found.at) and found.at > 0 else 0.0
     return Stamp(
-        found.verdict, at, visible(found.baseline, BASELINE), visible(found.why, WHY), visible(found.digest, 64)
+        found.verdict,
+        at,
+        visible(found.baseline, BASELINE),
+        visible(found.why, WHY),
+        visible(found.digest, 64),
+        max(0, found.rows),
     )

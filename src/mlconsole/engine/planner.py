@@ -6,8 +6,9 @@ would do. What is decided is in `domain.plans`; this module gathers what the dec
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,9 +20,10 @@ from mlconsole.domain import autoscaling, phases, plans
 from mlconsole.domain.history import Good, Kind, known_good
 from mlconsole.domain.phases import Phase
 from mlconsole.domain.plans import Diff, Plan, PlanError, Write
+from mlconsole.domain.policy import PROMOTES
 from mlconsole.domain.services import Color, ModelService, Shape
 from mlconsole.domain.text import visible
-from mlconsole.engine import gates, revisions
+from mlconsole.engine import gates, revisions, validated
 from mlconsole.engine.offload import Offload
 from mlconsole.engine.planning import adopt, cold, deploy, scale
 from mlconsole.engine.planning import grounds as reading
@@ -90,15 +92,38 @@ class Planner:
                 draft = await adopt.draft(self._drafting, kind, grounds)
             else:
                 draft = self._draft(kind, grounds, to_color, revision)
+            draft = await self._validated(kind, grounds, draft)
             return await self._drafting.plan(kind, grounds, draft)
         except TimeoutError as error:
             server = self._connection.identity.server
             words = f"{server} did not answer within {reading.READ_SECONDS:.0f} s"
             raise PlanError(words, "try again, or change the context", 5) from error
 
-    async def _deploy(self, grounds: Grounds, to_color: str, wish: Wish) -> Draft:
+    async def _validated(self, kind: Kind, grounds: Grounds, draft: Draft) -> Draft:
+        """The draft with the gate on its version's validation, where one is asked for."""
+        service = grounds.fresh.service
+        settings = self._drafting.of_service(service)
+        environment = self._drafting.environment(service.namespace)
+        if kind not in PROMOTES or not validated.wanted(settings, environment):
+            return draft
+        release, uri = draft.to_release or draft.destination.release, self._settings.registry.tracking_uri
+        async with self._workers() as offload:
+            gate = await validated.validation_gate(
+                offload, settings, service, release, uri, self._clock(), blocks=Phase.SWITCH in draft.route
+            )
+        return replace(draft, gates=(*draft.gates, gate))
+
+    @contextlib.asynccontextmanager
+    async def _workers(self) -> AsyncIterator[Offload]:
         offload = self._offload or Offload()
         try:
+            yield offload
+        finally:
+            if offload is not self._offload:
+                await offload.close()
+
+    async def _deploy(self, grounds: Grounds, to_color: str, wish: Wish) -> Draft:
+        async with self._workers() as offload:
             return await deploy.draft(
                 self._drafting,
                 grounds,
@@ -110,9 +135,6 @@ class Planner:
                 go_on=wish.go_on,
                 goods=self._goods(grounds),
             )
-        finally:
-            if offload is not self._offload:
-                await offload.close()
 
     def _draft(self, kind: Kind, grounds: Grounds, to_color: str, revision: int) -> Draft:
         service = grounds.fresh.service

@@ -39,7 +39,7 @@ class Logged(Struct, frozen=True):
 def log_validation(uri: str, found: Validation, short_baseline: str) -> Logged:
     """Keep a result with its version. The same one again writes nothing. Raises NoSuchVersion, RegistryError."""
     label = f"{visible(found.model, 80)} v{visible(found.version, 40)}"
-    stamp = Stamp(found.verdict, found.at, short_baseline, found.why, digest(found))
+    stamp = Stamp(found.verdict, found.at, short_baseline, found.why, digest(found), found.rows or 0)
     try:
         client = client_of(uri)
         item = client.get_model_version(found.model, found.version)
