@@ -39,6 +39,15 @@ def test_another_service_and_another_place_begin_anew():
     assert trends.of(DriftTable("ml/b", 20.0, (row(0.3),)), V12).trends[KEY].distances == (0.3,)
 
 
+def test_what_was_unknown_from_the_start_may_have_been_so_for_longer():
+    trends = Trends()
+    trends.of(DriftTable("ml/a", 1.0, (row(None, DriftVerdict.UNKNOWN),)), V12)
+    found = trends.of(DriftTable("ml/a", 9.0, (row(0.4, DriftVerdict.DRIFTED),)), V12).trends[KEY]
+    assert (found.since, found.watched) == (9.0, 9.0)
+    found = trends.of(DriftTable("ml/a", 20.0, (row(0.0),)), V12).trends[KEY]
+    assert (found.since, found.watched) == (20.0, 9.0)
+
+
 def test_another_release_on_the_same_colour_begins_anew():
     trends = Trends()
     trends.of(DriftTable("ml/a", 1.0, (row(0.4, DriftVerdict.DRIFTED),)), V12)

@@ -279,7 +279,7 @@ def test_the_artifact_of_the_registry_comes_first_and_says_what_it_is():
     found = told(seen({"x": MOVED}, {"x": {1.0: 0.9}}), brought=KNOWN)
     against = found.references["green"]
     assert (against.basis, against.words, against.weak) == (Basis.REGISTRY, "training of vg, by the registry", False)
-    assert "train.parquet; 5,000 rows; 2026-09-21" in against.detail
+    assert "train.parquet; made 2026-09-21" in against.detail
     assert "unused of it not exported" in against.detail
     assert [(row.feature, row.n_reference, row.verdict) for row in found.features] == [
         ("x", 5000, DriftVerdict.DRIFTED)

@@ -60,6 +60,8 @@ class Trends:
         if item is None or item.release != release:
             return _Kept(release, row.verdict, at, at, at, [row.effect])
         if row.verdict is not item.verdict:
+            if item.verdict is DriftVerdict.UNKNOWN and item.since == item.watched:
+                item.watched = at  # nothing was known before: it may have been so for long
             item.verdict, item.since = row.verdict, at
         if at - item.at >= EACH:
             item.at = at

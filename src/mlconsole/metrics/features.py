@@ -196,7 +196,8 @@ def _held(
 
 def _by_registry(reference: Reference, words: str, names: set[str]) -> Against:
     made = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(reference.made_at)) if 0 < reference.made_at < 1e11 else ""
-    facts = [visible(reference.source, 120), f"{reference.rows:,} rows" if reference.rows else "", made]
+    what = visible(reference.source, 120) or (f"{reference.rows:,} rows" if reference.rows else "")
+    facts = [what, f"made {made}" if made else ""]
     unseen = [name for name in reference.features if name not in names]
     if unseen:
         more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.widget import Widget
 
+from mlconsole.domain.drift import DriftTable
 from mlconsole.ui.known import Known
 from mlconsole.ui.panes.pane import Pane
 from mlconsole.ui.render import drift
@@ -31,7 +32,11 @@ class DriftPane(Pane):
         glances = known.detail.glances if known.detail else ()
         rows = drift.rows(table, name, glances, now) if table else []
         self.query_one(Table).show(rows, self._empty(known))
-        self.tell(known, now, drift.headline(table, name, self.size.width) if table and rows else "")
+        self.tell(known, now, *self._told(table, name) if table and rows else ())
+
+    def _told(self, table: DriftTable, live: str) -> tuple[str, str]:
+        """The title, and what is to be said beside the rows."""
+        return drift.headline(table, live, self.size.width), drift.notice(table, live)
 
     def _empty(self, known: Known) -> list[Line]:
         table, width = known.drift.table if known.drift else None, max(10, self.size.width - 6)

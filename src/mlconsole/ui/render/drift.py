@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from mlconsole.domain.drift import (
     MINIMUM_SAMPLE,
+    Accuracy,
+    Against,
+    Basis,
     DriftTable,
     DriftVerdict,
     FeatureDrift,
@@ -27,7 +30,7 @@ VERDICTS = {
     DriftVerdict.OK: ("● ok", Slot.GOOD),
 }
 COLUMNS = (
-    Column("feature", 11, 40, grows=True),
+    Column("feature", 13, 40, grows=True),
     Column("colour", 4, 9),
     Column("PSI", 4, 6, right=True, drop=3),
     Column("effect", 6, 6, right=True, drop=1),
@@ -38,6 +41,15 @@ COLUMNS = (
     Column("traffic", 4, 7, right=True, drop=5),
     Column("", 0, 40, drop=7),
 )
+_SHORT = {
+    Basis.REGISTRY: "its training",
+    Basis.SERVERS: "its training",
+    Basis.COLOR: "the other colour",
+    Basis.PAST: "the past",
+    Basis.NONE: "nothing",
+}
+FRAME = 15
+"""Cells of the pane's frame and name, beside what its title says."""
 LEVELS = "▁▂▃▄▅▆▇█"
 FULL = 0.3
 """The effect at the top of a trend, where none is larger."""
@@ -47,8 +59,64 @@ BOTH, BEFORE, NOW = "█", "─", "+"
 
 
 def rows(table: DriftTable, live: str, glances: Sequence[Glance] = (), now: float = 0.0) -> list[Row]:
-    """A row for each feature of each colour, as the table orders them."""
-    return [_row(table, item, item.color == live, glances, now) for item in table.features]
+    """A row for each feature of each colour, as the table orders them; accuracy first, who has no traffic last."""
+    counted = {item.color for item in table.features if item.n_current or item.missing_current}
+    found = [_accuracy_row(item, item.color == live, glances) for item in table.accuracy]
+    found += [_row(table, item, item.color == live, glances, now) for item in table.features if item.color in counted]
+    silent: dict[str, list[FeatureDrift]] = {}
+    for item in table.features:
+        if item.color not in counted:
+            silent.setdefault(item.color, []).append(item)
+    return found + [_silent_row(color, items, color == live) for color, items in silent.items()]
+
+
+def _silent_row(color: str, items: Sequence[FeatureDrift], live: bool) -> Row:
+    """A colour of which nothing was counted: one row says it as well as one for each feature."""
+    features = sum(item.kind is not Kind.PREDICTION for item in items)
+    cells = (
+        line(Span(f"{features} feature{'s' if features != 1 else ''}", Slot.DIM)),
+        _colour(color, live),
+        EMPTY,
+        line(words.UNKNOWN),
+        line(Span("0", Slot.DIM)),
+        line(Span("◌ no traffic", Slot.DIM)),
+        *[EMPTY] * 4,
+    )
+    return Row(key_of(items[0]), cells)
+
+
+def _accuracy_row(item: Accuracy, live: bool, glances: Sequence[Glance]) -> Row:
+    sign, slot = VERDICTS[item.verdict][0][0], VERDICTS[item.verdict][1]
+    few = item.n < MINIMUM_SAMPLE
+    said = f"{sign} {item.n:.0f} of {MINIMUM_SAMPLE}" if few or item.value is None else f"{sign} {item.value:.1%}"
+    fall = None if few or item.trained is None or item.value is None else max(0.0, item.trained - item.value)
+    cells = (
+        line(Span("accuracy", Slot.STRONG)),
+        _colour(item.color, live),
+        EMPTY,
+        line(_figure(fall)),
+        line(Span(_rough(round(item.n)), Slot.DIM)),
+        line(Span(said, slot)),
+        line(Span(sparkline(_wrong(item)), slot)),
+        EMPTY,
+        line(Span(traffic(item.color, glances), Slot.DIM)),
+        line(Span(item.why, Slot.DIM)),
+    )
+    return Row(accuracy_key(item.color), cells)
+
+
+def _wrong(item: Accuracy) -> list[float | None]:
+    """What was wrong, step by step: it rises as a distance does."""
+    return [None if share is None else 1 - share for share in item.steps]
+
+
+def accuracy_key(color: str) -> str:
+    """The key of a colour's accuracy among the rows."""
+    return f"accuracy/{color}"
+
+
+def _colour(name: str, live: bool) -> Line:
+    return line(Span(f"{'●' if live else '○'} {name or 'live'}", hue(name, live)))
 
 
 def _row(table: DriftTable, item: FeatureDrift, live: bool, glances: Sequence[Glance], now: float) -> Row:
@@ -59,26 +127,40 @@ def _row(table: DriftTable, item: FeatureDrift, live: bool, glances: Sequence[Gl
         word = f"◌ {item.n_current} of {MINIMUM_SAMPLE}"
     cells: tuple[Line, ...] = (
         line(item.feature if item.kind is not Kind.PREDICTION else Span(item.feature, Slot.STRONG)),
-        line(Span(f"{'●' if live else '○'} {item.color or 'live'}", hue(item.color, live))),
+        _colour(item.color, live),
         line(_figure(item.psi)),
         line(_figure(item.effect)),
         line(Span(_rough(item.n_current), Slot.DIM)),
         line(Span(word, slot)),
         line(Span(sparkline(trend.distances if trend else ()), slot)),
-        line(Span(words.rough_age(now - trend.since) if trend and now else "", Slot.DIM)),
+        line(Span(_age(trend, now), Slot.DIM)),
         line(Span(traffic(item.color, glances), Slot.DIM)),
         line(Span(item.why, Slot.DIM)),
     )
     return Row(key, cells)
 
 
+def _age(trend: Trend | None, now: float) -> str:
+    """How long a verdict stands; with a plus where it may be longer."""
+    if trend is None or not now:
+        return ""
+    return words.rough_age(now - trend.since) + ("+" if trend.since <= trend.watched else "")
+
+
 def headline(table: DriftTable, live: str, width: int) -> str:
-    """What the pane's title says: what is said of the live colour, and what it is held against."""
+    """What the pane's title says: what is said of the live colour, and what it is held against, as there is room."""
     word, _ = VERDICTS[table.verdict]
     held = table.references.get(live)
-    against = held.words if held else table.reference
-    parts = [word, f"against {against}"] if width > 60 else [word] if width > 24 else []
-    return " · ".join(parts)
+    said = [f"{word} · against {held.words}", f"{word} · against {_SHORT[held.basis]}"] if held else []
+    return next((text for text in (*said, word) if len(text) <= width - FRAME), "")
+
+
+def notice(table: DriftTable, live: str) -> str:
+    """What is to be said of the table beside its rows: why part of it is not there, or its reference is a makeshift."""
+    held = table.references.get(live)
+    if table.problem or held is None or not held.weak:
+        return table.problem
+    return f"held against {held.words}: {held.instead}"
 
 
 def sparkline(distances: Sequence[float | None], width: int = TREND) -> str:
@@ -104,15 +186,13 @@ def details(table: DriftTable, key: str, glances: Sequence[Glance], live: str, n
     trend, picture = table.trends.get(key), table.pictures.get(key)
     word, slot = VERDICTS[row.verdict]
     standing = "live" if row.color == live else "not live"
-    held = table.references.get(row.color)
-    reference = held.words if held else table.reference or "unknown"
-    found = [line(Span(word, slot)), *wrapped(row.why, width)]
-    found += wrapped(meaning(row, table), width, Slot.DIM)
+    held = table.references.get(row.color) or Against(words=table.reference or "unknown")
+    found = [line(Span(word, slot)), *wrapped(meaning(row, table), width), *wrapped(row.why, width)]
     found.append(EMPTY)
     found += _facts(
         [
             ("colour", f"{row.color or 'live'}, {standing}, {traffic(row.color, glances)} of the traffic"),
-            ("reference", reference),
+            *_reference(held),
             ("since", _since(trend, now)),
         ],
         width,
@@ -123,6 +203,46 @@ def details(table: DriftTable, key: str, glances: Sequence[Glance], live: str, n
     found += drawn(picture, width) if picture else [line(Span("there is nothing to draw on each other", Slot.DIM))]
     found += [EMPTY, *_facts(_figures(row), width)]
     return [fit(item, width) if sum(len(span.text) for span in item) > width else item for item in found]
+
+
+def accuracy_details(item: Accuracy, glances: Sequence[Glance], live: str, width: int) -> list[Line]:
+    """The page of a colour's accuracy."""
+    word, slot = VERDICTS[item.verdict]
+    standing = "live" if item.color == live else "not live"
+    value = words.UNKNOWN if item.value is None else f"{item.value:.1%}"
+    trained = words.UNKNOWN if item.trained is None else f"{item.trained:.1%}, by the version's run"
+    found = [line(Span(word, slot)), *wrapped(item.why, width), EMPTY]
+    found += _facts(
+        [
+            ("colour", f"{item.color or 'live'}, {standing}, {traffic(item.color, glances)} of the traffic"),
+            ("accuracy", f"{value} of {item.n:,.0f} labels, {item.low:.1%} to {item.high:.1%} (95 %)"),
+            ("trained", trained),
+            ("labels", f"{item.right:,.0f} right, {item.wrong:,.0f} wrong, of predictions made before they came"),
+        ],
+        width,
+    )
+    wide = max((len(_span(item.step * count)) for count in range(len(item.steps))), default=0)
+    found += [EMPTY, line(Span(f"what was wrong, {_span(item.step)} a bar", Slot.DIM))]
+    room = max(4, width - wide - 12)
+    for back, share in enumerate(reversed(_wrong(item))):
+        bar = words.UNKNOWN if share is None else f"{share:>6.1%}  {BOTH * round(share * room)}"
+        when = "now" if not back else f"-{_span(item.step * back)}"
+        found.append(
+            line(Span(f"{when:>{wide + 1}}  ", Slot.DIM), Span(bar, Slot.DIM if share is None else Slot.PLAIN))
+        )
+    return found
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+
+
+def _reference(held: Against) -> list[tuple[str, str]]:
+    """What it is held against, what is known of that, and why it is nothing better."""
+    found = [("reference", held.words), ("", held.detail)]
+    if held.instead:
+        found.append(("no better:" if held.weak else "registry", held.instead))
+    return [(name, value) for name, value in found if value]
 
 
 def meaning(row: FeatureDrift, table: DriftTable) -> str:
@@ -154,7 +274,7 @@ def _figures(row: FeatureDrift) -> list[tuple[str, str]]:
     lost = bool(row.missing_current or row.missing_reference)
     upper = f" to {row.ks_upper:.3f}" if row.ks_upper is not None else ""
     return [
-        ("effect", f"{_fine(row.effect)} of the rows lie elsewhere"),
+        ("effect", f"{_share(row.effect)} of the rows lie elsewhere"),
         (distance, f"{_fine(row.distance)}{upper}"),
         ("q", f"{words.UNKNOWN if row.q_value is None else f'{row.q_value:.2g}'}  {row.method}".rstrip()),
         ("PSI", _fine(row.psi)),
