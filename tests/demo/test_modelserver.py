@@ -78,3 +78,20 @@ async def test_it_ends_at_once_when_nobody_is_connected(server):
         server.process.send_signal(signal.SIGTERM)
         used[1].close()
         assert await server.process.wait() == 0
+
+
+async def test_a_body_in_pieces_is_a_body(server):
+    """As `kubectl create --raw` sends it; and one that is too large is refused without being read."""
+    pieces = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    reader, writer = await server.connection()
+    writer.write(pieces + b'f\r\n{"features": [1\r\n7;x=y\r\n, 2, 3]\r\n1\r\n}\r\n0\r\nX-Trailer: y\r\n\r\n' + ASK)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    assert head.startswith("HTTP/1.1 200"), head
+    body = await reader.readexactly(int(head.partition("Content-Length: ")[2].partition("\r\n")[0]))
+    assert b"prediction" in body
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200"), "the next request on the connection"
+    writer.close()
+    reader, writer = await server.connection()
+    writer.write(pieces + b"fffffff\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+    writer.close()

@@ -268,13 +268,12 @@ class Server:
         start, *lines = head.split("\r\n")
         method, target, protocol = start.split(" ", 2)
         headers = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-        length = int(headers.get("content-length") or 0)
-        if length > MAX_BODY:
+        content = await _body(reader, headers)
+        if content is None:
             status, kind, body = 413, "text/plain", b"body too large\n"
         else:
-            content = await reader.readexactly(length) if length else b""
             status, kind, body = await self._answer(method, target.partition("?")[0], content)
-        keep = headers.get("connection", "").lower() != "close" and protocol == "HTTP/1.1" and length <= MAX_BODY
+        keep = headers.get("connection", "").lower() != "close" and protocol == "HTTP/1.1" and content is not None
         keep = keep and not self._stopping.is_set()
         answer = (
             f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
@@ -332,6 +331,21 @@ class Server:
     def _count(self, status: str, started: float) -> None:
         self._figures.statuses[status] += 1
         self._figures.duration.add(time.perf_counter() - started)
+
+
+async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes | None:
+    """What a request brings; None where it is more than is taken. `kubectl create --raw` sends it in pieces."""
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        length = int(headers.get("content-length") or 0)
+        return None if length > MAX_BODY else await reader.readexactly(length)
+    found = b""
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        if size < 0 or len(found) + size > MAX_BODY:
+            return None
+        found += (await reader.readexactly(size + 2))[:-2]
+    while await reader.readuntil(b"\r\n") != b"\r\n":
+        pass  # a trailer
+    return found
 
 
 def _json(status: int, value: object) -> tuple[int, str, bytes]:
