@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from mlconsole.cluster import proxy
 from mlconsole.cluster.connection import Connection
-from mlconsole.cluster.errors import ClusterError
+from mlconsole.cluster.errors import ClusterError, Status
 from mlconsole.domain.services import ModelService, Release
 from mlconsole.domain.text import visible
 
@@ -76,6 +76,8 @@ async def through_pod(
 
 def judge(status: int, headers: dict[str, str], body: bytes, expected: Release) -> Answer:
     """Compare an answer to the release that should have given it. `headers` have lower-case names."""
+    if status == 403 and (refusal := _refusal(body)):
+        return Answer(Match.SILENT, f"was not asked, the API server does not allow it: {refusal}")
     if status != 200:
         return Answer(Match.FAILED, f"answered {status}: {visible(body[:200].decode(errors='replace'), 120)}")
     named = _version(headers, body)
@@ -85,6 +87,15 @@ def judge(status: int, headers: dict[str, str], body: bytes, expected: Release) 
         return Answer(Match.UNNAMED, f"answered as {visible(named, 40)}; the release names no version to compare")
     same = named.removeprefix("v") == expected.version.removeprefix("v")
     return Answer(Match.SAME if same else Match.OTHER, f"answered as v{visible(named.removeprefix('v'), 40)}")
+
+
+def _refusal(body: bytes) -> str:
+    """The API server's own word that this user may not ask; empty where it is the model server's."""
+    try:
+        said = msgspec.json.decode(body, type=Status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return visible(said.message or "", 200) if said.reason == "Forbidden" else ""
 
 
 def _version(headers: dict[str, str], body: bytes) -> str:
