@@ -96,17 +96,31 @@ def test_what_cannot_be_computed_is_no_number_and_has_no_interval():
 # ---- intervals
 
 
-@pytest.mark.parametrize(
-    ("name", "theirs"),
-    [
-        ("f1", lambda truth, said, score: metrics.f1_score(truth, said)),
-        ("accuracy", lambda truth, said, score: metrics.accuracy_score(truth, said)),
-        ("auc", lambda truth, said, score: metrics.roc_auc_score(truth, score)),
-        ("log_loss", lambda truth, said, score: metrics.log_loss(truth, score)),
-    ],
-)
-def test_intervals_are_those_of_scipys_bootstrap(name, theirs):
-    data = drawn(250)
+def area(truth, score):
+    """The area under the curve, by Mann and Whitney."""
+    ups = np.sum(truth)
+    return (stats.rankdata(score)[truth == 1].sum() - ups * (ups + 1) / 2) / (ups * (len(truth) - ups))
+
+
+PLAIN = {
+    "f1": lambda truth, said, _: 2 * np.sum(truth * said) / (truth.sum() + said.sum()),
+    "accuracy": lambda truth, said, _: np.mean(truth == said),
+    "auc": lambda truth, _, score: area(truth, score),
+    "log_loss": lambda truth, _, score: -np.log(np.where(truth, score, 1 - score)).mean(),
+}
+"""By their definitions: scipy asks for each 1,450 times, and scikit-learn takes milliseconds for one."""
+SKLEARN = {
+    "f1": lambda truth, said, _: metrics.f1_score(truth, said),
+    "accuracy": lambda truth, said, _: metrics.accuracy_score(truth, said),
+    "auc": lambda truth, _, score: metrics.roc_auc_score(truth, score),
+    "log_loss": lambda truth, _, score: metrics.log_loss(truth, score),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_intervals_are_those_of_scipys_bootstrap(name):
+    data, theirs = drawn(250), PLAIN[name]
+    assert theirs(*data) == pytest.approx(SKLEARN[name](*data))
     mine = measure(classified(*data), {}, Plan(resamples=6000))[name].interval
     its = stats.bootstrap(
         data, theirs, paired=True, vectorized=False, n_resamples=1200, method="BCa", rng=np.random.default_rng(5)

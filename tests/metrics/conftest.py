@@ -1,6 +1,7 @@
 """Real model servers, a real Prometheus where the binary is, and a stand-in for what a real one answers on bad days."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import math
@@ -20,6 +21,7 @@ from mlconsole.config import Auth, Metrics, Settings
 from mlconsole.demo import plainmodels
 from mlconsole.domain.services import Color, ModelService, PodState, Port, Release, Shape
 from mlconsole.metrics.feed import MetricsFeed
+from mlconsole.metrics.fleet import WINDOWS
 
 DEADLINE = 90.0
 REAL = pytest.mark.skipif(shutil.which("prometheus") is None, reason="no prometheus binary on PATH")
@@ -158,10 +160,10 @@ async def until_answers(session, url):
         await asyncio.sleep(0.05)
 
 
-@pytest.fixture
-async def pods(tmp_path):
-    """Model servers, ended with the test."""
-    made = Pods(tmp_path)
+@contextlib.asynccontextmanager
+async def model_servers(folder):
+    """Model servers, ended with the block."""
+    made = Pods(folder)
     async with aiohttp.ClientSession() as session:
         made.session = session
         yield made
@@ -170,15 +172,29 @@ async def pods(tmp_path):
 
 
 @pytest.fixture
+async def pods(tmp_path):
+    """Model servers, ended with the test."""
+    async with model_servers(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
 async def feed(pods):
     """Start a feed that ends with the test: `feed(prometheus_url=..., refresh=...)`; `told` are the changed keys."""
+    async with feeds(pods.fetch) as start:
+        yield start
+
+
+@contextlib.asynccontextmanager
+async def feeds(of_pods=None):
+    """Start feeds that end with the block."""
     started = []
 
     def start(worker=None, services=None, auth=None, fetch=None, proxy=None, **metrics):
         metrics.setdefault("refresh", 0.2)
         settings = Settings(metrics=Metrics(**metrics, auth=auth or Auth()), services=services or {})
         told = []
-        made = MetricsFeed(settings, worker or Inline(), fetch or pods.fetch, told.append, proxy)
+        made = MetricsFeed(settings, worker or Inline(), fetch or of_pods, told.append, proxy)
         made.told = told
         started.append(made)
         made.charting = True
@@ -311,16 +327,28 @@ class RealPrometheus:
             await asyncio.sleep(0.1)
 
 
-@pytest.fixture
-async def prometheus(tmp_path, pods):
+@contextlib.asynccontextmanager
+async def real_prometheus(folder, session):
     """A real Prometheus that scrapes nothing yet."""
-    folder = tmp_path / "prometheus"
     folder.mkdir()
-    made = RealPrometheus(folder, pods.session)
-    made.targets(pods)
+    made = RealPrometheus(folder, session)
+    made.target_ports([])
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def prometheus(tmp_path, pods):
+    """A real Prometheus of the test's own, that scrapes nothing yet."""
+    async with real_prometheus(tmp_path / "prometheus", pods.session) as made:
+        yield made
+
+
+def settled(feed):
+    """Whether it knows how often its Prometheus scrapes: its rates look back as far from now on."""
+    board = feed._observer._board
+    return board is not None and board._window == WINDOWS[0]
 
 
 def close(one, other, share):

@@ -4,28 +4,38 @@ import asyncio
 import math
 
 import pytest
+import pytest_asyncio
 
-from .conftest import REAL, service, until
+from .conftest import REAL, feeds, model_servers, real_prometheus, service, settled, until
 
-pytestmark = [pytest.mark.real_prometheus, REAL]
+pytestmark = [pytest.mark.real_prometheus, REAL, pytest.mark.asyncio(loop_scope="module")]
 BLUE = "churn-blue-7d9f8b6c5-abcde"
 KEY = "ml/churn"
 SERVICE = service({"blue": [BLUE]})
 
 
-@pytest.fixture
-async def asking(pods, prometheus, feed):
-    """A feed on a Prometheus that has seen half a minute of traffic."""
-    await pods.start(BLUE, "blue", "7")
-    prometheus.targets(pods)
-    load = asyncio.create_task(pods.load(BLUE))
-    found = feed(prometheus_url=prometheus.url, refresh=1.0, range=60.0)
-    found.fleet([SERVICE])
-    found.select(SERVICE)
-    await until(lambda: len(known(found)) >= 24)
-    yield found
-    load.cancel()
-    await asyncio.gather(load, return_exceptions=True)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(tmp_path_factory):
+    """Of a Prometheus that sees a model server's traffic, as long as the tests of this file run."""
+    folder = tmp_path_factory.mktemp("past")
+    async with model_servers(folder) as pods, real_prometheus(folder / "prometheus", pods.session) as prometheus:
+        await pods.start(BLUE, "blue", "7")
+        prometheus.targets(pods)
+        load = asyncio.create_task(pods.load(BLUE))
+        yield prometheus.url
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def asking(url):
+    """A feed on that Prometheus, once it has seen half a minute of traffic."""
+    async with feeds() as feed:
+        found = feed(prometheus_url=url, scrape=False, refresh=1.0, range=60.0)
+        found.fleet([SERVICE])
+        found.select(SERVICE)
+        await until(lambda: settled(found) and len(known(found)) >= 24)
+        yield found
 
 
 def known(found, ghost=""):
@@ -53,7 +63,7 @@ async def test_back_in_time_is_what_was_shown_then_and_forward_again_is_now(aski
     assert max(known(asking)) > end
 
 
-async def test_a_held_window_stays_and_asks_for_nothing_more(asking, prometheus):
+async def test_a_held_window_stays_and_asks_for_nothing_more(asking):
     end = sorted(known(asking))[-1]
     asking.show_range(60.0, end)
     await until(lambda: asking.telemetry(KEY).end == end)
