@@ -69,7 +69,9 @@ def test_an_operation_stands_before_the_traffic_that_changed_with_it():
 
 
 def test_nothing_known_is_said():
-    assert "no operation, alias move, scaling, node or traffic change is known then" in cause("p95", [shift()], []).words
+    assert (
+        "no operation, alias move, scaling, node or traffic change is known then" in cause("p95", [shift()], []).words
+    )
 
 
 def test_no_change_and_a_trend_are_unknown():
@@ -84,3 +86,49 @@ def test_the_newest_rise_counts_and_none_after_the_alert():
     two = [shift(at=NOON - 1000), shift(), shift(at=NOON + 300, rises=False)]
     assert cause("p95", two, []).shift.change.at == NOON
     assert cause("p95", [*two, shift(at=NOON + 900)], [], until=NOON + 100).shift.change.at == NOON
+
+
+def test_an_alias_that_moved_then_is_named_with_the_time_in_which_it_may_have():
+    moved = Happening(NOON + 80, "alias", "@champion of fraud moved v12 -> v13", NOON + 20)
+    found = cause("p95", [shift()], [moved])
+    assert (found.verdict, "@champion of fraud moved" in found.words) == (Verdict.ALIAS, True)
+    late = Happening(NOON + 300, "alias", "@champion of fraud moved v12 -> v13", NOON + 200)
+    assert cause("p95", [shift()], [late]).verdict is Verdict.NEITHER
+
+
+def test_an_operation_stands_before_an_alias_and_is_opened_by_its_id():
+    alias = Happening(NOON, "alias", "@champion of fraud moved v12 -> v13", NOON - 20)
+    operation = Happening(NOON + 3, "operation", "the switch to green v13", NOON - 5, "op-1")
+    found = cause("p95", [shift()], [alias, operation])
+    assert (found.verdict, found.operation, found.rows[0].kind) == (Verdict.DEPLOY, "op-1", "operation")
+    before = Happening(NOON + 900, "operation", "the switch to green v13", NOON + 890, "op-2")
+    assert cause("p95", [shift()], [before]).operation == "op-2"
+
+
+@pytest.mark.parametrize(
+    ("series", "rises", "verdict"),
+    [
+        ("drift", True, Verdict.DATA),
+        ("drift", False, Verdict.NEITHER),
+        ("accuracy", False, Verdict.DATA),
+        ("accuracy", True, Verdict.NEITHER),
+        ("rate", False, Verdict.DATA),
+    ],
+)
+def test_data_that_got_better_made_nothing_worse(series, rises, verdict):
+    assert cause("p95", [shift(), shift(series, rises=rises)], []).verdict is verdict
+
+
+def test_accuracy_that_falls_is_what_an_alert_on_it_is_about():
+    found = cause("accuracy", [shift("accuracy", rises=False), shift("drift", NOON - 30)], [])
+    assert found.verdict is Verdict.DATA
+    assert found.words.startswith("accuracy began to fall")
+
+
+def test_what_happened_is_shown_where_no_moment_is_found():
+    operation = Happening(NOON - 60, "operation", "the switch to green v13", 0.0, "op-1")
+    old = Happening(NOON - 9000, "operation", "the switch to blue v12", 0.0, "op-0")
+    found = cause("p95", [], [old, operation], 5, NOON)
+    assert (found.verdict, found.operation) == (Verdict.UNKNOWN, "op-1")
+    (row,) = found.rows
+    assert (row.relation, row.possible) == ("60 s before it fired", False)

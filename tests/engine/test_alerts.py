@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sys
 from types import SimpleNamespace
 
@@ -14,7 +15,9 @@ from mlconsole.configalerts import Alert, Notify
 from mlconsole.domain.alerts import Alert as Told
 from mlconsole.domain.alerts import Severity, State
 from mlconsole.domain.attribution import Verdict
+from mlconsole.domain.drift import Accuracy, DriftTable
 from mlconsole.domain.history import Kind, Outcome, Record
+from mlconsole.domain.registry import AliasMove
 from mlconsole.domain.services import Color, ModelService, Release, Shape
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance
@@ -392,3 +395,54 @@ async def test_rules_that_nobody_judges_do_not_read_as_quiet(place, monkeypatch)
     monkeypatch.undo()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def test_an_operation_may_have_had_its_effect_before_it_was_seen_to_be_done():
+    (moved, *_) = alertcause.happenings(FRAUD, [record(NOW, verified_at=NOW + 3)], ())
+    assert (moved.kind, moved.began, moved.at) == ("operation", NOW, NOW + 3)
+    (slow, *_) = alertcause.happenings(FRAUD, [record(NOW, verified_at=NOW + 600)], ())
+    assert (slow.began, slow.at) == (NOW + 570, NOW + 600)
+    aside = record(NOW, kind=Kind.DEPLOY, to_color="blue", verified_at=NOW + 60)
+    assert alertcause.happenings(FRAUD, [aside], ())[0].kind == "idle"
+
+
+def test_the_aliases_that_moved_are_happenings():
+    moves = (
+        AliasMove("fraud", "champion", "12", "13", NOW - 20, NOW),
+        AliasMove("fraud", "old", "", "9", NOW, NOW + 1),
+    )
+    first, second = alertcause.happenings(FRAUD, (), (), moves)
+    assert (first.kind, first.words, first.began, first.at) == (
+        "alias",
+        "@champion of fraud moved v12 -> v13",
+        NOW - 20,
+        NOW,
+    )
+    assert second.words == "@old of fraud moved nothing -> v9"
+
+
+async def test_the_accuracy_of_labels_that_come_late_is_a_series(place):
+    accuracy = Accuracy("green", 10.0, 1.0, steps=(None, *[0.9] * 6, *[0.6] * 5), step=1800.0)
+    table = DriftTable("ml/fraud", NOW, accuracy=(accuracy, replace(accuracy, color="blue")))
+    found = alertcause.accuracy_of(table, "green")
+    (series,) = found
+    assert (series.times[-1], series.times[0], len(series.values)) == (NOW, NOW - 11 * 1800.0, 12)
+    assert math.isnan(series.values[0])
+
+
+async def test_what_nobody_knows_is_published_with_why(place):
+    await place.look(None)
+    (unjudged,) = place.alerts.publication().unjudged
+    assert (unjudged.rule, unjudged.services, unjudged.why) == ("slow", ("ml/fraud",), "no data")
+    await place.look(0.2)
+    assert place.alerts.publication().unjudged == ()
+    await place.look(0.9, None)
+    assert place.alerts.publication().unjudged == ()
+
+
+async def test_a_firing_that_another_console_saw_begin_began_then(place, tmp_path):
+    await place.look(0.9, 0.9, 0.9)
+    other = Place(tmp_path)
+    other.now = place.now + 100
+    await other.look(0.9, 0.9, 0.9)
+    assert (other.only().since, other.only().fired_at) == (place.only().since, place.only().fired_at)

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 
+import mlflow
 import psutil
 
 from mlconsole.config import Registry
-from mlconsole.domain.registry import Field, ModelVersion, RegisteredModel, Run
+from mlconsole.domain.registry import AliasMove, Field, ModelVersion, RegisteredModel, Run
 from mlconsole.domain.sources import Condition
 from mlconsole.engine.offload import Offload
-from mlconsole.registry.feed import KEPT, RegistryFeed
+from mlconsole.registry.feed import KEPT, RegistryFeed, moved
 from mlconsole.registry.reader import Answer, read
 from mlconsole.registry.signature import Signature, read_signature
 
@@ -240,3 +241,28 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """
+
+
+async def test_an_alias_that_moves_is_seen_to_whether_or_not_its_model_is_looked_at(watching, sqlite_uri):
+    one = watching(sqlite_uri)
+    feed = one.feed
+    await one.until(lambda: feed.state.condition is Condition.LIVE)
+    assert feed.moves(MODEL) == ()
+    client = mlflow.MlflowClient(sqlite_uri, sqlite_uri)
+    before = time.time()
+    client.set_registered_model_alias(MODEL, "night-shift", "1")
+    await one.until(lambda: feed.moves(MODEL))
+    (move,) = feed.moves(MODEL)
+    assert (move.alias, move.before, move.after) == ("night-shift", "", "1")
+    assert move.since < move.at
+    assert move.at >= before
+    client.delete_registered_model_alias(MODEL, "night-shift")
+    await one.until(lambda: len(feed.moves(MODEL)) == 2)
+    assert feed.moves(MODEL)[-1].after == ""
+    assert feed.moves("empty") == ()
+
+
+def test_a_model_that_is_new_has_moved_nothing():
+    before, after = {"fraud": {"champion": "12"}}, {"fraud": {"champion": "13"}, "new": {"champion": "1"}}
+    assert moved(before, after, 1.0, 2.0) == [AliasMove("fraud", "champion", "12", "13", 1.0, 2.0)]
+    assert moved(after, before, 1.0, 2.0) == [AliasMove("fraud", "champion", "13", "12", 1.0, 2.0)]

@@ -90,7 +90,7 @@ class Cause(Struct, frozen=True):
     rows: tuple[Row, ...] = ()
     method: str = ""
     operation: str = ""
-    """The record's id of the operation that the words name."""
+    """The record's id of the operation that the words name, else of the nearest one."""
     basis: str = ""
     """Whose series it rests on, over which time, and what could not be read."""
 
@@ -120,7 +120,7 @@ def cause(
     rows = [_row(shift.change, item.began or item.at, item.at, item.kind, item.words, item.id) for item in happenings]
     rows += [_row_of(shift.change, item) for item in others]
     rows = [row for row in rows if row.possible or abs(row.at - shift.change.at) <= SHOWN]
-    rows.sort(key=lambda row: (not row.possible, abs(row.at - shift.change.at)))
+    rows.sort(key=lambda row: (_rank(row), abs(row.at - shift.change.at)))
     verdict = _verdict(rows)
     named = _named(verdict, shift.change, rows)
     words = f"{began(shift)}{_told(verdict, shift.change, rows, named)}"
@@ -141,15 +141,23 @@ def _unknown(about: str, mine: Sequence[Shift], happenings: Sequence[Happening],
         Row(item.at, item.kind, item.words, f"{_side(item.at - until)} it fired", id=item.id)
         for item in near[:MOST_ROWS]
     )
+    operation = next((row.id for row in rows if row.id), "")
     if mine:
         words = f"{about} moves steadily ({mine[0].words}): there is no moment"
-        return Cause(Verdict.UNKNOWN, words, mine[0], rows, METHOD)
+        return Cause(Verdict.UNKNOWN, words, mine[0], rows, METHOD, operation)
     few = "too few to say" if n < FEW else "no change is sure in them"
-    return Cause(Verdict.UNKNOWN, f"no change of {about} was found: {n} values, {few}", None, rows, METHOD)
+    words = f"no change of {about} was found: {n} values, {few}"
+    return Cause(Verdict.UNKNOWN, words, None, rows, METHOD, operation)
 
 
 def _side(seconds: float) -> str:
     return f"{span(abs(seconds))} {'after' if seconds > 0 else 'before'}"
+
+
+def _rank(row: Row) -> int:
+    """What may be the cause first: what a person did, what happened by itself, the data."""
+    order = [*_VERDICTS, *DATA]
+    return order.index(row.kind) if row.possible and row.kind in order else len(order) + (not row.possible)
 
 
 def _verdict(rows: Sequence[Row]) -> Verdict:
@@ -165,11 +173,12 @@ def _row_of(change: Change, other: Shift) -> Row:
     """Another series that changed: its own interval counts."""
     found = other.change
     way = "rose" if found.rises else "fell"
-    words = f"{other.series} {way}: {other.words} ({found.confidence:.1%} sure)"
+    words = f"{other.series} {way}: {other.words} ({found.confidence:.0%} sure)".replace("% sure", " % sure")
     row = _row(change, found.earliest, found.latest, other.series, words)
     relation = row.relation if row.possible else relation_of(change, found.at)
-    # What follows from the same cause (errors with latency) is evidence, and no cause.
-    return Row(found.at, other.series, words, relation, row.possible and other.series in DATA)
+    # What follows from the same cause (errors with latency) is evidence, and no cause; nor is data that got better.
+    cause = other.series in DATA and _worse(other.series, found)
+    return Row(found.at, other.series, words, relation, row.possible and cause)
 
 
 def _row(change: Change, begin: float, end: float, kind: str, words: str, ident: str = "") -> Row:
@@ -207,7 +216,9 @@ def _told(verdict: Verdict, change: Change, rows: Sequence[Row], named: Row | No
     if named is None:
         return "; no operation, alias move, scaling, node or traffic change is known then"
     if named.possible:
-        also = " and the traffic or the data changed, too" if verdict is Verdict.DEPLOY and _data(rows) else ""
+        # Drift and accuracy are a version's own: another version has others.
+        traffic = any(row.possible and row.kind == "rate" for row in rows)
+        also = " and the traffic changed, too" if verdict is Verdict.DEPLOY and traffic else ""
         return f"; {named.words} {_placed(named)}: {verdict} is likely{also}"
     side = "before" if named.at > change.at else "after"
     return f"; {span(abs(named.at - change.at))} {side} {named.words}: not this deploy"
@@ -215,10 +226,6 @@ def _told(verdict: Verdict, change: Change, rows: Sequence[Row], named: Row | No
 
 def _placed(row: Row) -> str:
     return row.relation if row.relation != "as it began" else "at that time"
-
-
-def _data(rows: Iterable[Row]) -> bool:
-    return any(row.possible and row.kind in DATA for row in rows)
 
 
 def span(seconds: float) -> str:

@@ -66,7 +66,8 @@ class Judging:
         begins = after.state is State.FIRING and before.state is not State.FIRING
         ends = after.state is State.RESOLVED and before.state is State.FIRING
         if begins:
-            after = replace(after, fired_at=await self._keeping.begin(_name(scope, key), after.fired_at))
+            began = await self._keeping.begin(_name(scope, key), after.fired_at)
+            after = replace(after, since=began, fired_at=began)
         elif ends:
             await self._keeping.over(_name(scope, key), after.resolved_at)
         self._tracks[key] = after

@@ -22,7 +22,6 @@ from mlconsole.engine.alertdrift import Asks
 from mlconsole.metrics import panels, queries
 from mlconsole.metrics.answers import Question, Reply
 from mlconsole.metrics.chart import Chart, nice_step
-from mlconsole.metrics.fleet import WINDOWS
 from mlconsole.metrics.plans import existing, plans
 
 HOUR = 3600.0
@@ -35,6 +34,8 @@ DRIFT = "drift.distance"
 REFERENCE = "ml_feature_reference_share"
 DRIFT_WINDOW = 120.0
 """Seconds of traffic of each distance, at least."""
+LONGEST = 300
+"""Seconds that a rate looks back over, at most."""
 THERE = 120.0
 """Seconds for which it is known which metrics there are."""
 KEPT = 40
@@ -119,8 +120,8 @@ class Past:
         (second,) = await self._asks.ranges([Question(queries.interval_query(scope, spoken))])
         self._compare_clocks((first, second))
         counts = [row.values[-1] for row in second.rows if row.values and row.values[-1] > 0]
-        wide = 4 * 60.0 / max(counts) if counts else WINDOWS[-1]
-        window = next((item for item in WINDOWS if item >= wide), WINDOWS[-1])
+        # Four scrapes, and no more than that: values that share none of theirs are what a change is surest in.
+        window = min(math.ceil(4 * 60.0 / max(counts)), LONGEST) if counts else LONGEST
         texts = _texts(self._settings.service(service.namespace, service.name), names)
         found = self._there[service.key] = _There(now, texts, window, bool(references.rows))
         return found

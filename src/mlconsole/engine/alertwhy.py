@@ -125,7 +125,7 @@ class Causes:
 
     async def _found(self, service: ModelService, alert: Alert, happened: Sequence[Happening]) -> Cause:
         about = alertcause.about_of(alert.condition, alert.panel)
-        found = Cause(Verdict.UNKNOWN, "nothing was looked at")
+        best, most = Cause(Verdict.UNKNOWN, "nothing was looked at"), -1
         for seconds in self._spans(alert, about):
             past = await self._past.series(service, seconds) if seconds else Found()
             series, basis = self._series(service, past, seconds)
@@ -136,9 +136,11 @@ class Causes:
             found = replace(alertcause.judged(about, shifts, happened, known, alert.fired_at), basis=basis)
             if found.verdict is not Verdict.UNKNOWN:
                 return await self._nearer(service, about, found, shifts, past.step, happened)
+            if known > most:
+                best, most = found, known
             if past.problem and not past.series:
                 break
-        return found
+        return best
 
     async def _nearer(
         self,
