@@ -27,8 +27,18 @@ ONCE = (
 
 # ---- several at a time
 
-LONGEST = ("tests/kills/", "tests/engine/", "tests/e2e/", "tests/commands/", "tests/ui/", "tests/registry/")
-"""What is begun first: what takes a second comes last, and fills what time there is."""
+LONGEST = (
+    "tests/kills/",
+    "tests/registry/",
+    "tests/ui/test_console.py",
+    "tests/demo/",
+    "tests/metrics/",
+    "tests/commands/",
+    "tests/ui/",
+    "tests/e2e/",
+    "tests/engine/",
+)
+"""What is begun first: what one process has long to do; small pieces come last, and fill what time there is."""
 EACH = ("tests/kills/", "tests/engine/")
 """Where every test is on its own."""
 TOGETHER = ("tests/registry/", "tests/e2e/")
@@ -64,8 +74,11 @@ class Sharing(LoadScopeScheduling):
 
 def pytest_collection_modifyitems(items):
     """Order them by `LONGEST`."""
-    rank = {folder: number for number, folder in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get("/".join(item.nodeid.split("/")[:2]) + "/", len(rank)))
+
+    def rank(item):
+        return next((number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 # ---- the environment

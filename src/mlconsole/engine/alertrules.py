@@ -20,6 +20,8 @@ from mlconsole.domain.services import ModelService, Shape
 SERVING = "serving"
 NOTHING_SERVES = "nothing serves"
 """Its condition, which is judged by the service's health and not by its figures."""
+SERVING_SECONDS = 10.0
+"""That nothing serves before it fires, and that something does before it is over."""
 OWN = "thresholds of mlconsole"
 
 
@@ -35,7 +37,8 @@ def rules_of(settings: Settings, service: ModelService) -> tuple[Rule, ...]:
 
 
 def _built_in(p95: float | None, errors: float | None) -> list[Rule]:
-    found = [Rule(SERVING, NOTHING_SERVES, hold=10.0, keep_firing=10.0, severity=Severity.PAGE, origin=OWN)]
+    hold = keep = SERVING_SECONDS
+    found = [Rule(SERVING, NOTHING_SERVES, hold=hold, keep_firing=keep, severity=Severity.PAGE, origin=OWN)]
     if errors is not None:
         condition, clear = f"error_share > {errors:g}", f"error_share < {0.8 * errors:g}"
         found.append(Rule("errors", condition, "", 30.0, clear, 60.0, Severity.PAGE, origin=OWN))
