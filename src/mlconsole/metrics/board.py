@@ -39,8 +39,18 @@ VictoriaMetrics gives younger ones the value of the last one before, or none if 
 class Board:
     """The panels of one service."""
 
-    def __init__(self, service: ModelService, settings: ServiceSettings, refresh: float) -> None:
+    def __init__(
+        self,
+        service: ModelService,
+        settings: ServiceSettings,
+        refresh: float,
+        unsure: float = SETTLED_SECONDS,
+        anew: float | None = None,
+    ) -> None:
+        """Which metrics there are is looked up every `anew` seconds."""
         self._service = service
+        self._unsure = unsure
+        self._anew = anew
         self._settings = settings
         self._finest = max(FEW_SECONDS, refresh)
         self._seconds = self._until = self._compare = 0.0
@@ -125,13 +135,13 @@ class Board:
     def _existing_questions(self, now: float) -> list[Asked]:
         if now < self._existing_due or not self._service.colors:
             return []
-        self._existing_due = now + EXISTING_SECONDS
+        self._existing_due = now + (EXISTING_SECONDS if self._anew is None else self._anew)
         scope = queries.Scope([self._service])
         found: list[dict[str, frozenset[str]]] = []
 
         def take(prefix: str, reply: Reply) -> None:
             if reply.failure is not None:
-                self._existing_due = now + SOON_SECONDS
+                self._existing_due = min(self._existing_due, now + SOON_SECONDS)
                 return
             found.append(existing(self._service, reply.rows, prefix))
             if len(found) == 2:
@@ -146,7 +156,7 @@ class Board:
         colors = [color.name for color in self._service.colors]
         names = {color: frozenset[str]().union(*(part.get(color, frozenset()) for part in found)) for color in colors}
         if not any(names.values()):
-            self._existing_due = now + SOON_SECONDS
+            self._existing_due = min(self._existing_due, now + SOON_SECONDS)
         if names == self._names:
             return
         self._names = names
@@ -164,7 +174,7 @@ class Board:
             colors = [color.name for color in self._service.colors]
             chart = charts[plan.id] = Chart(self._service.key, self._seconds, self._step, colors)
         late = now - max(2 * SETTLED_SECONDS, 3 * self._step)
-        due = chart.missing(until, settled=bool(self._until) and until < late, unsure=SETTLED_SECONDS)
+        due = chart.missing(until, settled=bool(self._until) and until < late, unsure=self._unsure)
         step, scope = self._step, queries.Scope([self._service])
         texts = {stat: panels.filled(text, scope, self._window, stat) for stat, text in plan.queries.items()}
         if charts is self._charts:

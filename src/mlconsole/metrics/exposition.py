@@ -140,6 +140,10 @@ class Parser:
             if len(before) <= MAX_LABELS and rest[:1] == " " and rest[1:] == fields[0]:
                 self._remember(before, name, labels)
 
+    def families(self, body: bytes, wanted: tuple[str, ...]) -> list[Sample]:
+        """The samples of some families of a page. Raises Malformed."""
+        return list(self.samples(_text(body), wanted))
+
     def page(self, body: bytes, *, features: bool = True) -> Page:
         """The page in `body`, the histograms of the features left out if so wished: they are most of it.
 

@@ -52,7 +52,9 @@ class MetricsFeed:
         self._started = False
         self._observing: asyncio.Task[None] | None = None
         self._observer = self._new_observer()
-        self._scraper = Scraper(metrics.refresh, fetch, self._scraped, bring=bring) if metrics.scrape else None
+        self._scraper: Scraper | None = None
+        if metrics.scrape:
+            self._scraper = Scraper(metrics.refresh, fetch, self._scraped, bring=bring, settings=settings.service)
         if self._scraper is not None:
             self._scraper.active = self._observer is None
             self._scraper.show_range(*self._range)
@@ -151,6 +153,8 @@ class MetricsFeed:
         self._panel = panel
         if self._observer is not None:
             self._observer.show_panel(panel)
+        if self._scraper is not None:
+            self._scraper.show_panel(panel)
 
     @property
     def charting(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import heapq
 import logging
 import math
@@ -16,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from mlconsole.cluster.errors import ClusterError, redact
+from mlconsole.config import ServiceSettings
 from mlconsole.domain.drift import DriftTable
 from mlconsole.domain.reference import Brought
 from mlconsole.domain.services import ModelService
@@ -26,6 +28,7 @@ from mlconsole.metrics import features
 from mlconsole.metrics.chart import MOST_POINTS, STATS_OF, Chart, compared
 from mlconsole.metrics.exposition import Malformed, Page, Parser
 from mlconsole.metrics.ledger import LONGEST_GAP, STATS, WINDOW, ColorLedger, points
+from mlconsole.metrics.scrapedpanels import ScrapedPanels
 from mlconsole.metrics.targets import Book, Target, port_of
 
 PATH = "/metrics"
@@ -63,9 +66,11 @@ class Scraper:
         changed: Callable[[str], None],
         clock: Callable[[], float] = time.time,
         bring: Bring = nothing_brought,
+        settings: Callable[[str, str], ServiceSettings] = lambda _namespace, _name: ServiceSettings(),
     ) -> None:
         self._refresh = max(refresh, 0.05)
         self._bring = bring
+        self._panels = ScrapedPanels(max(refresh, 0.05), settings)
         self._fetch = fetch
         self._changed = changed
         self._clock = clock
@@ -89,6 +94,7 @@ class Scraper:
         self._due: list[tuple[float, int, Target]] = []
         """A heap; what in it is no longer anybody's target is passed over."""
         self._books: dict[str, Book] = {}
+        self._panels.forget()
         self._chart: Chart | None = None
         self._earlier: Chart | None = None
         """The same time earlier, where that was asked for."""
@@ -106,6 +112,7 @@ class Scraper:
         for key in before.keys() - self._services.keys():
             self._targets.pop(key, None)
             self._books.pop(key, None)
+            self._panels.drop(key)
         small = len(services) <= SMALL_FLEET // 4
         for service in services:
             known = before.get(service.key)
@@ -121,6 +128,7 @@ class Scraper:
         key = service.key if service else ""
         if key == self._selected:
             return
+        self._panels.select(key)
         self._selected = key
         self._chart = self._earlier = self._telemetry = self._drift = None
         if service is not None:
@@ -131,6 +139,12 @@ class Scraper:
                 book.colors = {}  # too coarse for a chart
             self._count = sum(map(len, self._targets.values()))
             self.hurry(key)
+
+    def show_panel(self, panel: str) -> None:
+        """The panel on the screen: the others are not computed. Empty for the first three."""
+        if panel != self._panels.panel:
+            self._panels.panel, self._telemetry = panel, None
+            self._changed(self._selected)
 
     def show_range(self, seconds: float, until: float = 0.0, compare: float = 0.0) -> None:
         """Show `seconds` until `until` (0: now), and the same time `compare` seconds earlier."""
@@ -173,6 +187,7 @@ class Scraper:
                     continue
                 target = targets[pod.name] = Target(service, color, pod.name, self._refresh)
                 self._plan(target, now + (len(self._due) / PER_SECOND if service.key != self._selected else 0.0))
+        self._panels.update(service, targets)
         book = self._books.get(service.key)
         if book is not None:
             for name, ledger in book.colors.items():
@@ -234,7 +249,10 @@ class Scraper:
             at = (started + self._clock()) / 2
             page = self._parser.page(body, features=self._with_features(target))
             if self._is_target(target):
-                pause = self._count_page(target, at, page)
+                told = page.empty and self._tells(target, at, body)
+                if target.key == self._selected and not page.empty:
+                    self._tells(target, at, body)
+                pause = self._count_page(target, at, page, told=told)
         except (ClusterError, TimeoutError, Malformed) as error:
             why = error.message if isinstance(error, ClusterError) else str(error) or f"no answer in {DEADLINE:g} s"
             pause = self._failed(target, why if target.pod in why else f"pod {target.pod}: {why}")
@@ -264,15 +282,26 @@ class Scraper:
             self._changed(target.key)
         return target.backoff.pause()
 
-    def _count_page(self, target: Target, at: float, page: Page) -> float | None:
+    def _tells(self, target: Target, at: float, body: bytes) -> bool:
+        """Keep what panels read of a page; whether it tells of requests, in whatever dialect."""
+        service = self._services.get(target.key)
+        if service is None:
+            return False
+        return self._panels.take(service, target.color, target.pod, at, body, self._patience(target.key))
+
+    def _count_page(self, target: Target, at: float, page: Page, *, told: bool = False) -> float | None:
         """Take what a pod said; seconds until it is asked again, None for as usual."""
         self._last_contact = self._clock()
         target.backoff.reset()
         target.reads += 1
-        before, target.problem = target.problem, self._complaint(target, page)
+        before, target.problem = target.problem, "" if told else self._complaint(target, page)
         if target.problem != before:
             self._telemetry = None
             self._changed(target.key)
+        if told:
+            target.nothing.reset()
+            self._refresh_told(target.key)
+            return None
         if page.empty:
             return target.nothing.pause()
         if not self._is_of(target, page):
@@ -335,6 +364,18 @@ class Scraper:
             self._telemetry = None
         self._changed(key)
 
+    def _refresh_told(self, key: str) -> None:
+        """The figures of a service that speaks another dialect than ours."""
+        book = self._books.setdefault(key, Book())
+        book.glances = self._panels.glances(self._services[key], self._window(key), self._clock())
+        if key == self._selected:
+            self._telemetry = None
+        self._changed(key)
+
+    def _window(self, key: str) -> int:
+        """Seconds that a rate looks back over: four rounds at least."""
+        return math.ceil(max(WINDOW, 4 * self._round_seconds(key)))
+
     def _all_read_twice(self, key: str, color: str) -> bool:
         return all(target.reads != 1 for target in self._targets.get(key, {}).values() if target.color == color)
 
@@ -349,7 +390,10 @@ class Scraper:
         if key != self._selected or service is None:
             return None
         if self._telemetry is None:
-            self._telemetry = self._drawn(service, book)
+            counted = functools.partial(self._drawn, service, book) if not book or book.colors else None
+            shown = self._range, self._until, self._compare
+            problem, now = self._problem(key), self._clock()
+            self._telemetry = self._panels.telemetry(service, shown, self._window(key), problem, now, counted)
         return self._telemetry
 
     def _drawn(self, service: ModelService, book: Book | None) -> Telemetry:
