@@ -13,7 +13,7 @@ from mlconsole.domain.reference import Brought, Categorical, Numeric, Reference
 from mlconsole.metrics import queries
 from mlconsole.monitor import ModelMonitor
 
-from .conftest import REAL, service, until, vector
+from .conftest import REAL, matrix, service, until, vector
 
 POD = "churn-green-5b7c9d8f6-fghij"
 SERVICE = service({"green": [POD]}, versions=("8",), live="green")
@@ -152,6 +152,34 @@ async def test_where_there_is_nothing_better_an_earlier_window_is_asked_for(stan
     past = [query["query"] for _, query in stand_in.asked if "offset" in query["query"]]
     assert len(past) == 1
     assert f"[{queries.PAST_WINDOW:.0f}s] offset 7200s" in past[0]
+
+
+async def test_the_windows_before_it_was_looked_at_are_asked_for_once(stand_in, feed):
+    ends = []
+
+    def answer(path, query):
+        if not path.endswith("query_range") or "ml_feature_value_bucket" not in query["query"]:
+            return told(query)
+        ends.append(int(query["end"]))
+        who = {"namespace": "ml", "deployment": "churn-green", "version": "8", "feature": "x"}
+        moved = ends[0] - 2 * int(query["step"])
+        below = ({**who, "le": "1.0"}, lambda at: 800 if at >= moved else 500)
+        return matrix(query, below, ({**who, "le": "+Inf"}, lambda _at: 1000))
+
+    stand_in.answer = answer
+    asking = feed(prometheus_url=stand_in.url, scrape=False)
+    known = {"green": Brought(Reference({"x": Numeric((1.0,), (500.0, 500.0))}, rows=1000), "training of v8")}
+    asking._observer._bring = lambda _service: known
+    asking.charting = False
+    asking.fleet([SERVICE])
+    asking.select(SERVICE)
+    found = await until(lambda: asking.earlier)
+    verdicts = [table.features[0].verdict for table in found]
+    assert verdicts == [DriftVerdict.OK] * (queries.EARLIER - 3) + [DriftVerdict.DRIFTED] * 3
+    assert [round(table.at) for table in found][-1] == ends[0] <= asking.drift("ml/churn").at - 599
+    asking.judge_again()
+    await until(lambda: sum("ml_feature_reference_rows" in query["query"] for _, query in stand_in.asked) > 2)
+    assert len(ends) == 1
 
 
 async def test_without_an_earlier_window_it_is_said_and_none_is_asked_for(stand_in, feed):

@@ -78,6 +78,14 @@ def test_the_pane_says_since_when_the_trend_and_the_share_of_traffic():
     assert drift.sparkline(()) == ""
 
 
+def test_the_windows_before_stand_on_the_page_and_in_the_pane():
+    trend = Trend(NOW - 4200, NOW - 10_200, (0.2, 0.3), (None, 0.0, 0.3), 600.0)
+    table = replace(TABLE, trends={KEY: trend})
+    assert plain(drift.rows(table, "green", GLANCES, NOW)[0].cells[6]) == " ▁██"
+    found = [plain(line) for line in drift.details(table, KEY, GLANCES, "green", NOW, 80)]
+    assert "30 min before ▁█" in " ".join(" ".join(found).split())
+
+
 def test_a_makeshift_reference_is_said_on_the_pane_and_why_on_the_page():
     held = Against(
         Basis.PAST, "green v12 24 h earlier", "an hour", "no registry is configured; the servers export none"

@@ -140,6 +140,10 @@ class Trend(Struct, frozen=True):
     """Since when it is watched: a verdict as old may be older."""
     distances: tuple[float | None, ...] = ()
     """The newest last, one a table."""
+    earlier: tuple[float | None, ...] = ()
+    """Of whole windows before it was watched, where that is known."""
+    step: float = 0.0
+    """Seconds between those."""
 
 
 class Basis(enum.StrEnum):

@@ -147,7 +147,8 @@ class Feeds:
         table, selected = self._metrics.drift(key), self._selected
         if table is None or selected is None or selected.key != key:
             return table
-        return self._trends.of(table, {color.name: color.release.label for color in selected.colors})
+        releases = {color.name: color.release.label for color in selected.colors}
+        return self._trends.of(table, releases, self._metrics.earlier)
 
     def registry(self, service: ModelService, settings: ServiceSettings) -> protocol.Registry:
         """The registered model of a service: by the configuration's word, else by its release's, else by its name."""

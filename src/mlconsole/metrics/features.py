@@ -8,7 +8,7 @@ earlier window; which one it is, and why no better one, is told.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from mlconsole.domain.statistics.judging import Pair, judge_all
 from mlconsole.domain.statistics.pictures import picture
 from mlconsole.domain.text import visible
 from mlconsole.metrics.exposition import PREDICTION
+from mlconsole.metrics.prometheus import Row
 from mlconsole.metrics.queries import LABEL_STEP, LABEL_STEPS
 from mlconsole.metrics.seen import FeatureLedger, Place, Seen, Side, seen_by_prometheus
 
@@ -217,6 +218,28 @@ def _earlier(color: Color, past: Past) -> tuple[Place, Seen] | None:
 
 def _span(seconds: float) -> str:
     return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds / 60:.3g} min"
+
+
+def earlier(
+    service: ModelService,
+    rows: Sequence[Row],
+    references: Sequence[Row],
+    brought: Mapping[str, Brought] | None = None,
+    past: Past = NO_PAST,
+) -> tuple[DriftTable, ...]:
+    """The tables of windows that ended before now, the oldest first, by what is held against now.
+
+    `rows` are those of `feature_query` over a range.
+    """
+    windows: dict[float, list[Row]] = {}
+    for row in rows:
+        for at, value in zip(row.times, row.values, strict=True):
+            windows.setdefault(at, []).append(Row(row.labels, [at], [value]))
+    found = []
+    for at, counts in sorted(windows.items()):
+        told = seen_by_prometheus(service, counts, references, at)
+        found.append(replace(table(service, at, told, brought, past), pictures={}))
+    return tuple(found)
 
 
 def wants_past(made: DriftTable | None) -> bool:

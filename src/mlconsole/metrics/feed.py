@@ -242,3 +242,8 @@ class MetricsFeed:
     def drift(self, key: str) -> DriftTable | None:
         """The drift table of the selected service, None while nothing was asked."""
         return self._source.drift(key) if self._source else None
+
+    @property
+    def earlier(self) -> tuple[DriftTable, ...]:
+        """The drift of the selected service in windows before it was looked at; without a Prometheus none is known."""
+        return self._observer.earlier if self._observer is not None and self._source is self._observer else ()

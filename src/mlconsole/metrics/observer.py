@@ -87,6 +87,10 @@ class Observer:
         self._drift_asked = self._past_asked = self._labels_asked = -math.inf
         self._labels: Sequence[Row] = ()
         self._past = features.Past()
+        self._references: Sequence[Row] = ()
+        self.earlier: tuple[DriftTable, ...] = ()
+        """The drift of windows before the selected service was looked at."""
+        self._earlier_asked = False
 
     # ---- what is looked at
 
@@ -267,7 +271,7 @@ class Observer:
     def _drift_questions(self, service: ModelService, now: float) -> list[Asked]:
         scope = queries.Scope([service])
         asked = self._past_questions(service, scope, now) if features.wants_past(self._drift) else []
-        asked += self._label_questions(scope, now)
+        asked += self._label_questions(scope, now) + self._earlier_questions(service, scope, now)
         counted: list[Reply] = []
 
         def take_references(reply: Reply) -> None:
@@ -313,6 +317,22 @@ class Observer:
 
         return [Asked(Question(queries.feature_query(scope, queries.PAST_WINDOW, ago)), take)]
 
+    def _earlier_questions(self, service: ModelService, scope: queries.Scope, now: float) -> list[Asked]:
+        """The windows before this one, once: they say since when it is as it is."""
+        table, window = self._drift, round(queries.DRIFT_WINDOW)
+        if self._earlier_asked or table is None or all(row.effect is None for row in table.features):
+            return []
+        self._earlier_asked = True
+        end = int(now) - window
+
+        def take(reply: Reply) -> None:
+            if reply.failure is None and service.key == self._selected:
+                brought = self._bring(service)
+                self.earlier = features.earlier(service, reply.rows, self._references, brought, self._past)
+
+        question = Question(queries.feature_query(scope), end - (queries.EARLIER - 1) * window, end, window)
+        return [Asked(question, take)]
+
     # ---- what is made of the answers
 
     def _take_drift(self, service: ModelService, counts: Reply, references: Reply) -> None:
@@ -322,10 +342,10 @@ class Observer:
             self._drift = DriftTable(service.key, now, problem=redact(failure.why))
             return
         found = seen.seen_by_prometheus(service, counts.rows, references.rows, now, self._labels)
-        first = self._drift is None
+        first, self._references = self._drift is None, references.rows
         self._drift = features.table(service, now, found, self._bring(service), self._past)
-        if first and features.wants_past(self._drift):
-            self._drift_asked = -math.inf  # at once: without it there is nothing to say
+        if first:
+            self._drift_asked = -math.inf  # at once: now it is known what else there is to ask
 
     def _settle(self) -> None:
         """The round is over: say what changed."""

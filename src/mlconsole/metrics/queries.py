@@ -21,6 +21,8 @@ PANELS = {"rate": "rate", "errors": "errors", "p50": "latency", "p95": "latency"
 STATS = tuple(PANELS)
 DRIFT_WINDOW = 600.0
 """Seconds of traffic that drift is judged on."""
+EARLIER = 18
+"""Windows of drift that are looked back over: since when is it so?"""
 PAST_WINDOW = 3600.0
 """Of that which it is held against where there is nothing better: an hour of an earlier day."""
 LABEL_STEP, LABEL_STEPS = 1800, 12

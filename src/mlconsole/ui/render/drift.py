@@ -132,12 +132,19 @@ def _row(table: DriftTable, item: FeatureDrift, live: bool, glances: Sequence[Gl
         line(_figure(item.effect)),
         line(Span(_rough(item.n_current), Slot.DIM)),
         line(Span(word, slot)),
-        line(Span(sparkline(trend.distances if trend else ()), slot)),
+        line(Span(sparkline(_whole(trend)), slot)),
         line(Span(_age(trend, now), Slot.DIM)),
         line(Span(traffic(item.color, glances), Slot.DIM)),
         line(Span(item.why, Slot.DIM)),
     )
     return Row(key, cells)
+
+
+def _whole(trend: Trend | None) -> Sequence[float | None]:
+    """The windows before, and what it is now, where those are known; else as it was watched."""
+    if trend is None or not trend.earlier:
+        return trend.distances if trend else ()
+    return (*trend.earlier, trend.distances[-1]) if trend.distances else trend.earlier
 
 
 def _age(trend: Trend | None, now: float) -> str:
@@ -197,6 +204,9 @@ def details(table: DriftTable, key: str, glances: Sequence[Glance], live: str, n
         ],
         width,
     )
+    if trend is not None and any(one is not None for one in trend.earlier):
+        label = f"{_span(trend.step * len(trend.earlier))} before"
+        found.append(line(Span(f"{label:<12}", Slot.DIM), Span(sparkline(trend.earlier, max(5, width - 12)), slot)))
     if trend is not None and len(trend.distances) > 1:
         found.append(line(Span("trend       ", Slot.DIM), Span(sparkline(trend.distances, max(5, width - 12)), slot)))
     found.append(EMPTY)
