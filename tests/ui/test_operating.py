@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.phases import Phase, route
-from mlconsole.domain.plans import Gate, Verdict
+from mlconsole.domain.plans import Confirmation, Gate, Verdict
 from mlconsole.domain.services import Shape
+from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.engine import protocol
 from ui.facts import BLUE, GREEN, MODEL, NOW, SERVICE, a_line, a_plan, facts, under_way
 
@@ -58,7 +59,7 @@ async def test_what_comes_while_a_page_is_being_made_does_not_break_it(silent):
         assert not driver.app.screen.is_mounted
         driver.app._paint()
         driver.app._engine_lost("it ended")
-        await driver.until("nothing is under way")
+        await driver.until("not known: the engine is not there: it ended")
 
 
 async def test_d_deploys_the_version_under_the_registrys_cursor(silent):
@@ -183,10 +184,11 @@ async def test_a_gate_that_stops_is_said_first_and_a_waiver_takes_a_reason(silen
         await driver.press("s")
         await driver.until("switch ml/fraud")
         planned(driver, a_plan(gates=(Gate("lock", Verdict.FAIL, "held by ann@b", "free", "Lease"),), holder="ann@b"))
-        await driver.until("STOPPED   by lock FAIL", "BREAKS", "ann@b holds the lock", "w waive")
+        text = await driver.until("STOPPED   by lock FAIL", "BREAKS", "ann@b holds the lock", "w waive")
+        assert "y yes" not in text, "a yes that only says what stops it is no key to offer"
         await driver.press("y")
         await driver.until("stopped by lock: w waives it with a reason")
-        await driver.press("w", "enter", "y")
+        await driver.press("w", "enter")
         await driver.until("a reason is needed")
         assert not driver.sent(protocol.Confirm)
         await driver.press(*"ann is asleep", "enter", "enter")
@@ -313,7 +315,7 @@ async def test_enter_follows_one_here_and_on_another_machine(silent):
         text = await driver.until("6 of 6 answers")
         assert text.count("6 of 6 answers") == 1
         driver.told(under_way())
-        await driver.until("over; a (audit) has how it ended")
+        await driver.until("over: esc, then a (audit) has how it ended")
         await driver.press("escape")
         await driver.until("nothing is under way here")
 
@@ -386,3 +388,100 @@ async def test_every_page_of_operations_opens_in_any_size(silent, size):
                 await driver.press("escape")
         await driver.press("o", "a")
         await driver.until("No")
+
+
+# ---- what is seen of it
+
+
+async def test_a_name_that_is_wrong_is_said_at_once_and_each_line_says_what_it_is(silent):
+    async with silent(size=(80, 24)) as driver:
+        await ready(driver)
+        await driver.press("s")
+        await driver.until("switch ml/fraud")
+        planned(driver, a_plan(confirmation=Confirmation.NAME, reason_required=True))
+        await driver.until("name       type the service's name", "reason     it goes on record", "enter next")
+        await driver.press(*"frau", "enter")
+        await driver.until("production: type the service's name, fraud")
+        await driver.press("d", "enter", *"slow", "enter", "enter")
+        assert (last(driver, protocol.Confirm).typed, last(driver, protocol.Confirm).reason) == ("fraud", "slow")
+
+
+async def test_no_notice_covers_the_page_that_shows_what_waits(silent):
+    async with silent(size=(80, 24)) as driver:
+        await ready(driver)
+        await driver.press("o")
+        await driver.until("nothing is under way")
+        driver.told(protocol.Operations((a_line(Phase.KEEP, verbs=("keep", "abort")),)))
+        text = await driver.until("waiting for somebody to keep it", "K keep it", "a abort")
+        assert "(o)" not in text
+        assert driver.bells == 1
+        await driver.press("escape")
+        driver.told(protocol.Operations((a_line(Phase.ASK, verbs=("keep", "abort")),)))
+        await driver.until("keep it, or abort to move", "(o)")
+        await driver.press("o", "K")
+        await driver.until("stays; the traffic does not go back")
+        await driver.press("y")
+        await driver.until("operations under way", gone=("(o)",))
+
+
+async def test_a_cluster_that_does_not_answer_is_not_one_where_nothing_is_under_way(silent):
+    async with silent(size=(80, 24)) as driver:
+        await ready(driver)
+        driver.told(
+            protocol.Sources((SourceState("k8s", Condition.DOWN, message="no answer in time", hint="the VPN?"),))
+        )
+        await driver.press("o")
+        text = await driver.until("not known: no answer in time", "the VPN?")
+        assert "nothing is under way" not in text
+
+
+async def test_what_is_looked_at_stays_where_it_is_while_more_is_said(silent):
+    async with silent(size=(80, 24)) as driver:
+        await ready(driver)
+        await driver.press("s")
+        await driver.until("switch ml/fraud")
+        planned(driver, a_plan())
+        await driver.until("Switch fraud to blue v12")
+        await driver.press("y")
+        request = last(driver).request
+
+        def said(numbers):
+            driver.told(*(protocol.Progress(request, "ml/fraud", f"step-{n}", f"line {n}.", NOW + n) for n in numbers))
+
+        said(range(40))
+        await driver.until("line 39.")
+        await driver.press("pageup", "pageup")
+        await driver.until("line 20.", gone=("line 39.",))
+        said(range(40, 42))
+        await driver.pilot.pause()
+        await driver.until("line 20.", gone=("line 41.",))
+        await driver.press(*["pagedown"] * 3)
+        said(range(42, 44))
+        await driver.until("line 43.")
+
+
+async def test_how_it_ended_is_said_once_and_in_words(silent):
+    async with silent(size=(80, 24)) as driver:
+        await ready(driver)
+        await driver.press("s")
+        await driver.until("switch ml/fraud")
+        planned(driver, a_plan())
+        await driver.until("Switch fraud to blue v12")
+        await driver.press("y")
+        request = last(driver).request
+        told = ("keep", "ann asked to abort", None), ("done", "ann asked to abort", Outcome.RETURNED)
+        for step, words, outcome in told:
+            driver.told(protocol.Progress(request, "ml/fraud", step, words, NOW, outcome, over=outcome is not None))
+        text = await driver.until("▲ returned: the traffic moved, and moved back: ann asked to abort")
+        assert text.count("ann asked to abort") == 2
+
+
+async def test_help_names_the_keys_of_the_pages_of_operations_and_says_that_there_is_more(silent):
+    async with silent(size=(80, 24)) as driver:
+        await ready(driver)
+        await driver.press("question_mark")
+        await driver.until("page up, down · esc back")
+        await driver.press("pagedown")
+        await driver.until("o K", "the release stays")
+        await driver.press("end")
+        await driver.until("▶! waits for you")

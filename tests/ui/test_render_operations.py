@@ -210,7 +210,7 @@ def test_the_pane_says_all_of_it_in_any_width(width):
         ("approve", a_line(Phase.APPROVAL, verbs=("approve",)), {"user": "ann"}, "ann began it: somebody else has to"),
         ("approve", a_line(Phase.APPROVAL, verbs=("approve",)), {"user": "bob"}, ""),
         ("abort", a_line(Phase.RETURN, verbs=()), {}, "it is on its way out already"),
-        ("abort", a_line(Phase.RETIRE, verbs=()), {}, "in retire it is past that"),
+        ("abort", a_line(Phase.RETIRE, verbs=()), {}, "too late in retire"),
         ("resume", a_line(), {}, "its executor is at work"),
         ("resume", a_line(alive=False, verbs=("abandon",)), {}, "somebody overtook it"),
         ("keep", a_line(alive=False, verbs=("resume",)), {}, "its executor is gone: resume it first"),

@@ -29,6 +29,7 @@ from mlconsole.ui.render import underway
 from mlconsole.ui.screens.main import MainScreen
 
 log = logging.getLogger(__name__)
+Severity = Literal["information", "warning", "error"]
 ALL = ("fleet", "deployment", "latency", "registry", "drift", "pipeline")
 """Every pane, in the order in which they are painted."""
 CONCERNED: Mapping[type, tuple[str, ...]] = {
@@ -172,6 +173,8 @@ class Console(Actions):
             self._planned.pop(intent.request, None)
         elif isinstance(intent, protocol.Ask):
             self._asked.add(intent.request)
+            # What called for it is answered.
+            self.clear_notifications()
         elif isinstance(intent, protocol.Confirm):
             self._under_way[intent.request] = self._planned.get(intent.request, "")
         self._link.send(intent)
@@ -268,7 +271,12 @@ class Console(Actions):
         if message.over or said in self._rung or time.time() - message.at > FRESH:
             return
         self._rung.add(said)
-        severity: Literal["information", "error"] = "information" if outcome is Outcome.VERIFIED else "error"
+        if outcome is Outcome.OPEN:
+            # Handed over: whoever asked for it sees that where operations are.
+            words = f"{message.service}: nobody carries it out now: {message.words} (o)"
+            self._ring(words, "warning", told or self._shows(message.service))
+            return
+        severity: Severity = "information" if outcome is Outcome.VERIFIED else "error"
         self._ring(f"{message.service}: {outcome}: {message.words}", severity, told)
 
     def _call_for_a_person(self) -> None:
@@ -288,14 +296,22 @@ class Console(Actions):
         if found is not None and not found.alive:
             self._call(found)
 
+    def _shows(self, service: str) -> bool:
+        """Whether a page shows the operation under way on a service."""
+        found = self.known.under_way(service)
+        pages = [screen for screen in self.screen_stack if screen.is_mounted and hasattr(screen, "shows")]
+        return found is not None and any(page.shows(found.operation.id) for page in pages)
+
     def _call(self, item: protocol.OperationLine) -> None:
         op = item.operation
         stands = "" if item.alive else f" is {underway.stands(item)}"
         self.bell()
+        if self._shows(op.key):
+            return
         said = f"{underway.what(op)} of {op.key}{stands}: {underway.question(item)} (o)"
         self.notify(said, severity="warning", timeout=20, markup=False)
 
-    def _ring(self, words: str, severity: Literal["information", "error"], told: bool) -> None:
+    def _ring(self, words: str, severity: Severity, told: bool) -> None:
         """Tell how an operation ended: by the bell, and in words unless its page is there and says them."""
         self.bell()
         if not told:

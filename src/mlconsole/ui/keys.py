@@ -112,8 +112,27 @@ MORE = (
 )
 """The keys of the menu on `x`: what is needed seldom."""
 
+PAGES = (
+    Key("y", "", "yes", "yes, to this very plan; enter on the button is the same", "plan"),
+    Key("n", "", "no", "no: nothing was changed", "plan", "n or esc"),
+    Key("w", "", "waive", "waive what stops it and may be waived, with a reason; again takes that back", "plan"),
+    Key("R", "", "plan again", "read the cluster and plan again", "plan"),
+    Key("g", "", "go on", "of a deploy: switch to it when its gates pass, or not", "plan"),
+    Key("i", "", "image", "of a deploy: type the version's image", "plan"),
+    Key("enter", "", "follow", "what it says, its evidence, its phases", "under way", "o enter"),
+    Key("K", "", "keep", "the release stays", "under way", "o K"),
+    Key("p", "", "approve", "approve it, as the second person", "under way", "o p"),
+    Key("h", "", "hand over", "its executor stops where it is safe to; anybody may resume", "under way", "o h"),
+    Key("r", "", "resume", "take up what was interrupted", "under way", "o r"),
+    Key("a", "", "abort", "end it: undone, or the traffic moved back", "under way", "o a"),
+    Key("b", "", "abandon", "leave what was interrupted as it is, with a reason", "under way", "o b"),
+)
+"""The keys of the pages of operations: those pages have their own bindings, the help says all in one place."""
+
 GROUPS = {
     "traffic": "Move traffic",
+    "plan": "On a plan",
+    "under way": "What is under way",
     "more": "More operations",
     "look": "Look closer",
     "chart": "The chart, while it has the focus",

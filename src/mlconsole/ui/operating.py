@@ -245,4 +245,5 @@ class Operating(App[int]):
         """What is under way, of this console and of others; enter follows one."""
         from mlconsole.ui.screens.operations import OperationsPage
 
+        self.clear_notifications()
         self.push_screen(OperationsPage(self.known, self.send, self._number))

@@ -7,6 +7,7 @@ the only sign, so whoever uses a slot says the same thing in a glyph or a word.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -99,6 +100,17 @@ def flowed(parts: Iterable[Line], width: int) -> list[Line]:
     return found
 
 
+def fitted(parts: Iterable[Line], width: int, separator: str = "  ", sign: str = "") -> Line:
+    """Lines one after the other like `joined`, as far as whole ones fit: at least the first; `sign` for the rest."""
+    given = [part for part in parts if part]
+    for count in range(len(given), 1, -1):
+        cut = line(Span(f"{separator}{sign}", Slot.DIM)) if sign and count < len(given) else EMPTY
+        found = (*joined(given[:count], separator), *cut)
+        if width_of(found) <= width:
+            return found
+    return joined(given[:1])
+
+
 def fit(content: Line, width: int) -> Line:
     """A line cut or padded to exactly `width` cells; what was cut ends in an ellipsis."""
     if width <= 0:
@@ -133,6 +145,19 @@ def harmless(content: Line) -> Line:
     return tuple(Span(visible(span.text, 8 * len(span.text)), span.slot) for span in content)
 
 
+SHORT = 8
+"""Cells of a line that are not worth beginning a long word in."""
+_BREAKS = re.compile(r"[./,:;=\]]")
+
+
+def _headed(word: str, width: int) -> str:
+    """The begin of a word that is longer than a line: up to a sign between its parts, where one is near the end."""
+    # At least one character: a wide one does not fit into one cell.
+    head = set_cell_size(word, width).rstrip() or word[0]
+    last = max((found.end() for found in _BREAKS.finditer(head)), default=0)
+    return head[:last] if last > len(head) * 2 // 3 else head
+
+
 def wrapped(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20) -> list[Line]:
     """`text` broken at spaces into at most `most` lines of `width` cells; words that are longer are cut hard."""
     found: list[str] = []
@@ -143,11 +168,14 @@ def wrapped(text: str, width: int, slot: Slot = Slot.PLAIN, most: int = 20) -> l
         if cell_len(candidate) <= width:
             current = candidate
             continue
+        if current and cell_len(rest) > width > cell_len(current) + SHORT:
+            # A word for several lines begins beside what stands before it: a sign alone on a line says nothing.
+            head = _headed(rest, width - cell_len(current) - 1)
+            current, rest = f"{current} {head}", rest[len(head) :]
         if current:
             found.append(current)
         while cell_len(rest) > width > 0:
-            # At least one character: a wide one does not fit into one cell.
-            head = set_cell_size(rest, width).rstrip() or rest[0]
+            head = _headed(rest, width)
             found.append(head)
             rest = rest[len(head) :]
         current = rest

@@ -85,7 +85,7 @@ class Pane(Vertical):
     def _notice(self, state: SourceState | None, problem: str, width: int) -> Sequence[Line]:
         found: list[Line] = []
         if state is not None and state.condition in TROUBLE and state.message:
-            found += wrapped(f"▲ {state.message}", width, Slot.BAD, 2)
+            found += wrapped(f"▲ {state.message}", width, Slot.BAD, 4)
             if state.hint:
                 found += indented(state.hint, width, Slot.WARN, 2)
         elif problem:

@@ -16,7 +16,7 @@ SLOTS = {Health.BAD: Slot.BAD, Health.WARN: Slot.WARN, Health.UNKNOWN: Slot.DIM,
 NO_MARK = Span("")
 COLUMNS = (
     Column("", 1, 1),
-    Column("service", 10, 48, grows=True),
+    Column("service", 15, 48, grows=True),
     Column("live", 4, 16, drop=3),
     Column("ready", 3, 7, right=True, drop=4),
     Column("p95", 4, 8, right=True, drop=2),

@@ -13,7 +13,7 @@ from mlconsole.ui.known import Known
 from mlconsole.ui.render import alerts, presence, underway, words
 from mlconsole.ui.render.figures import of
 from mlconsole.ui.render.fleet import SLOTS, glyph
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fit, hue, joined, line, sides, width_of
+from mlconsole.ui.spans import ELLIPSIS, EMPTY, Line, Slot, Span, fit, fitted, hue, joined, line, sides, width_of
 
 TROUBLE = (Condition.DOWN, Condition.DENIED, Condition.STALE)
 CONDITIONS = {
@@ -114,7 +114,7 @@ def service(known: Known, now: float, width: int) -> Line:
     if detail:
         parts += _figures(detail, now)
     parts += [_drift(known)] if planned else [_drift(known), here]
-    return fit(joined(parts, " · "), width)
+    return fit(fitted(parts, width, " · ", ELLIPSIS), width)
 
 
 def _no_service(known: Known, width: int) -> Line:
@@ -138,7 +138,7 @@ def _figures(detail: Detail, now: float) -> list[Line]:
     figures = of(detail.glances, live, now)
     if figures is None or figures.requests_per_second is None:
         return [line(Span("no figures", Slot.DIM))]
-    few = Span(" of few", Slot.DIM) if figures.samples < FEW_REQUESTS else ""
+    few = Span(" of few requests", Slot.DIM) if figures.samples < FEW_REQUESTS else ""
     found = [
         line(Span("p95 ", Slot.DIM), words.latency(figures.p95)),
         line(Span("errors ", Slot.DIM), words.share(figures.error_share), few),
@@ -174,13 +174,13 @@ def meter(known: Known, now: float, width: int) -> Line:
     if found.health is Health.BAD and found.color:
         word = "NOT READY"
     whole = _meter(found, word, found.words, now)
-    if width_of(whole) <= width or not found.color or found.health is Health.BAD:
-        return fit(whole, width)
-    short = f"{found.color} {found.release.label} {found.ready}/{found.wish} ~{found.expected_seconds:.0f} s"
-    return fit(_meter(found, word, short, now), width)
+    if width_of(joined(whole, " · ")) > width and found.color and found.health is not Health.BAD:
+        short = f"{found.color} {found.release.label} {found.ready}/{found.wish} ~{found.expected_seconds:.0f} s"
+        whole = _meter(found, word, short, now)
+    return fit(fitted(whole, width, " · "), width)
 
 
-def _meter(found: RollbackMeter, word: str, said: str, now: float) -> Line:
+def _meter(found: RollbackMeter, word: str, said: str, now: float) -> list[Line]:
     parts = [
         line(Span("◀ way back ", Slot.DIM), Span(word, SLOTS[found.health])),
         line(said.removeprefix("no way back: ")),
@@ -196,4 +196,4 @@ def _meter(found: RollbackMeter, word: str, said: str, now: float) -> Line:
         parts.append(line(Span(kept, Slot.DIM if left > 600 else Slot.WARN)))
     elif found.color:
         parts.append(line(Span("no time limit", Slot.DIM)))
-    return joined(parts, " · ")
+    return parts

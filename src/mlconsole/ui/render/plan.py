@@ -12,7 +12,7 @@ from mlconsole.engine.protocol import Progress
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
 from mlconsole.ui.render.route import phase_of, steps
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, flowed, hue, line, plain, wrapped
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, flowed, hue, joined, line, plain, width_of, wrapped
 
 LABEL = 10
 DIFFS = 14
@@ -179,7 +179,10 @@ def _object(label: str, name: str, diffs: Sequence[Diff], width: int) -> list[Li
         path = EMPTY if len(diffs) == 1 else line(Span(diff.path, Slot.DIM))
         before = line(Span(f"- {diff.before}", Slot.BAD)) if diff.before else EMPTY
         after = line(Span(f"+ {diff.after}", Slot.GOOD)) if diff.after else EMPTY
-        found += _facts("", [part for part in (path, before, after) if part], width)
+        both = joined([before, after])
+        # Before and after stand beside each other wherever a line holds both.
+        values = [both] if width_of(both) <= width - LABEL - 2 else [before, after]
+        found += _facts("", [part for part in (path, *values) if part], width)
     if len(diffs) > DIFFS:
         found += _facts("", [line(Span(f"and {len(diffs) - DIFFS} more fields", Slot.DIM))], width)
     return found
@@ -238,11 +241,9 @@ def _rights(plan: Plan, width: int) -> list[Line]:
 
 
 def progress(told: Sequence[Progress], width: int) -> list[Line]:
-    """What happened so far, by phase: of one that says much, its last words."""
+    """What happened so far, by phase: of one that says much, its last words. How it ended is said elsewhere."""
     found: list[Line] = [EMPTY]
-    if len(told) > 1 and told[-1].over and told[-1].words == told[-2].words:
-        told = told[:-1]  # its end says its outcome once more
-    for step, group in itertools.groupby(told, key=lambda item: item.step):
+    for step, group in itertools.groupby(_once(told), key=_step):
         items = list(group)
         hidden = len(items) - TOLD
         for index, item in enumerate(items[max(0, hidden) :]):
@@ -251,6 +252,25 @@ def progress(told: Sequence[Progress], width: int) -> list[Line]:
         if hidden > 0:
             found.append(line(Span(f"{'':<20}{hidden} lines before these", Slot.DIM)))
     return found
+
+
+def _once(told: Sequence[Progress]) -> list[Progress]:
+    """Without what says the same again in the next line, and without the end."""
+    lines = [item for item in told if not (item.over and item.outcome)]
+    return [item for item, after in itertools.zip_longest(lines, lines[1:]) if not after or item.words != after.words]
+
+
+def _step(item: Progress) -> str:
+    """What stands before a line: one that was handed over is not done."""
+    return "stopped" if item.outcome is Outcome.OPEN else item.step
+
+
+def conclusion(told: Sequence[Progress]) -> str:
+    """How it ended in its own words: what its end says, or, where that was said before, what the outcome rests on."""
+    *before, end = told
+    said = {item.words for item in before}
+    rests = next((item.words for item in reversed(before) if item.outcome is end.outcome), "")
+    return rests if rests and end.words in said else end.words
 
 
 def _told(item: Progress, label: str, width: int) -> list[Line]:

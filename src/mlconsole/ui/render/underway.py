@@ -13,14 +13,14 @@ from mlconsole.domain.phases import MOVED, Phase
 from mlconsole.engine.protocol import OperationLine, Place
 from mlconsole.ui.render import words
 from mlconsole.ui.render.route import DOING, WAITS, passed, steps
-from mlconsole.ui.spans import Line, Slot, Span, flowed, hue, indented, joined, line, wrapped
+from mlconsole.ui.spans import Line, Slot, Span, flowed, hue, indented, line, wrapped
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row
 
 COLUMNS = (
     Column("service", 10, 40),
-    Column("what", 8, 34),
-    Column("stands", 12, 60, grows=True),
+    Column("what", 8, 34, drop=1),
+    Column("stands", 31, 60, grows=True),
     Column("left", 4, 6, right=True),
     Column("for", 3, 6, right=True, drop=2),
     Column("by", 3, 24, drop=3),
@@ -173,6 +173,8 @@ def refusal(item: OperationLine, verb: str, place: Place) -> str:
     if verb in item.verbs:
         own = verb == "approve" and place.user and place.user == op.by
         return f"{op.by} began it: somebody else has to" if own else ""
+    if verb == "approve" and op.phase is Phase.APPROVAL and item.alive:
+        return f"{op.by} began it: somebody else has to"
     if not item.alive:
         spoken = ("keep", "approve", "handover")
         return "its executor is gone: resume it first" if verb in spoken else "somebody overtook it"
@@ -181,7 +183,7 @@ def refusal(item: OperationLine, verb: str, place: Place) -> str:
         "keep": "it is kept already" if op.kept else f"in {op.phase} nothing waits to be kept",
         "approve": "it waits for no approval",
         "handover": f"in {op.phase} nothing is left to hand over",
-        "abort": "it is on its way out already" if out else f"in {op.phase} it is past that",
+        "abort": "it is on its way out already" if out else f"too late in {op.phase}",
     }
     return reasons.get(verb, "its executor is at work")
 
@@ -210,8 +212,8 @@ def _aborted(op: Operation) -> str:
     return "what it made is undone" + ("; the traffic was not moved" if plan.moves_traffic else "")
 
 
-def about(item: OperationLine, now: float, width: int) -> list[Line]:
-    """What an operation is, for the page that follows it."""
+def about(item: OperationLine, now: float, width: int, *, over: bool = False) -> list[Line]:
+    """What an operation is, for the page that follows it. How it stood is nothing to tell once it is `over`."""
     op, plan = item.operation, item.operation.plan
     who = f"{op.by} on {op.host}" if op.host else op.by
     facts: list[tuple[str, Line]] = [
@@ -231,10 +233,13 @@ def about(item: OperationLine, now: float, width: int) -> list[Line]:
         ("taken up", line(f"by {op.carried_by}") if op.carried_by else ()),
         ("reason", line(op.reason)),
         ("waived", line(Span(", ".join(op.waived), Slot.WARN))),
-        ("lock", line(item.holder or Span("nobody has it", Slot.DIM))),
-        ("stands", line(Span(stands(item), Slot.PLAIN if item.alive else Slot.BAD))),
-        ("said", line(op.why or op.words)),
     ]
+    if not over:
+        facts += [
+            ("lock", line(item.holder or Span("nobody has it", Slot.DIM))),
+            ("stands", line(Span(stands(item), Slot.PLAIN if item.alive else Slot.BAD))),
+            ("said", line(op.why or op.words)),
+        ]
     found: list[Line] = []
     for name, value in facts:
         if value:
@@ -250,5 +255,7 @@ def counted(items: tuple[OperationLine, ...]) -> Line:
     if not items:
         return ()
     loud = sum(waits(item) for item in items)
-    said = Span(f"▶ {len(items)}", Slot.MARK) if not loud else Span(f"▶ {len(items)} {loud} for you", Slot.BAD)
-    return joined([line(said)])
+    if not loud:
+        return line(Span(f"▶ {len(items)}", Slot.MARK))
+    others = f" of {len(items)}" if len(items) > loud else ""
+    return line(Span(f"▶! {loud}{others} for you", Slot.BAD))

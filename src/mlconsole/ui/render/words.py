@@ -105,6 +105,11 @@ def short_stamp(at: float, now: float) -> str:
     return then.strftime("%H:%MZ" if then.date() == today.date() else "%m-%d %H:%MZ")
 
 
+def moment(at: float) -> str:
+    """`2026-01-31 14:03:22Z`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if at else UNKNOWN
+
+
 def stamp(at: float) -> str:
     """`2026-01-31 14:03Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%MZ") if at else UNKNOWN

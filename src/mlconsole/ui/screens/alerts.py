@@ -20,7 +20,8 @@ from mlconsole.engine import protocol
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import alerts as render
 from mlconsole.ui.screens.choices import recorded
-from mlconsole.ui.screens.following import Send, hints
+from mlconsole.ui.screens.directing import Send
+from mlconsole.ui.screens.following import hints
 from mlconsole.ui.spans import flowed
 from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Table

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from mlconsole.ui.spans import Line, Slot, Span, line, wrapped
+from mlconsole.ui.widgets.field import Field
 from mlconsole.ui.widgets.lines import Lines
 
 Check = Callable[[str], str]
@@ -45,7 +46,9 @@ class Sure(ModalScreen[str | None]):
         with Vertical(classes="frame") as frame:
             frame.border_title = Content(self._heading)
             yield Lines(id="sure-lines")
-            yield Input(id="reason", placeholder="reason: it goes on record" + ("" if self._needed else " (optional)"))
+            yield Field(
+                "reason", id="reason", placeholder="it goes on record" + ("" if self._needed else " (optional)")
+            )
             with Horizontal(id="buttons"):
                 yield Button("No", id="no", compact=True)
                 yield Button(self._label, id="yes", compact=True)

@@ -16,20 +16,24 @@ from textual.widgets import Input
 from mlconsole.domain.history import Record
 from mlconsole.domain.plans import Verdict
 from mlconsole.domain.services import Color, ModelService
-from mlconsole.ui.keys import CHART, GROUPS, KEYS, MORE
+from mlconsole.ui.keys import CHART, GROUPS, KEYS, MORE, PAGES
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import audit as render_audit
 from mlconsole.ui.render import registry as render_registry
 from mlconsole.ui.render import words
 from mlconsole.ui.render.deployment import VERDICTS
 from mlconsole.ui.screens.page import Page, TablePage, Write
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, hue, line, wrapped
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, flowed, hue, line, wrapped
 from mlconsole.ui.widgets.columns import Column
 from mlconsole.ui.widgets.table import Row, Table
 
 if TYPE_CHECKING:
     from mlconsole.ui.operating import Operating
 
+SIGNS = (
+    "▲ sick", "◆ look", "◌ not known", "● well or live", "○ idle", "✔ passed", "✖ failed", "▶ under way",
+    "▶! waits for you", "◀ the way back",
+)  # fmt: skip
 ALL = "*"
 """The key of all namespaces."""
 
@@ -41,16 +45,15 @@ def help_page() -> Page:
         found: list[Line] = []
         for group, title in GROUPS.items():
             found += [line(Span(title, Slot.STRONG))]
-            for key in (*KEYS, *CHART, *MORE):
+            for key in (*KEYS, *CHART, *MORE, *PAGES):
                 if key.group == group:
                     first, *more = wrapped(key.help, max(10, width - 14))
                     found.append(line(Span(f"  {key.written:<11} ", Slot.MARK), *first))
                     found += [line(" " * 14, *rest) for rest in more]
             found.append(EMPTY)
-        signs = "▲ sick  ◆ look  ◌ not known  ● well or live  ○ idle  ✔ passed  ✖ failed  ▶ under way  ▶! waits for you"
         return [
             *found,
-            *wrapped(signs, width, Slot.DIM),
+            *flowed([line(Span(sign, Slot.DIM)) for sign in SIGNS], width),
             *wrapped("in a table: arrows, page up and down, home, end, enter", width, Slot.DIM),
         ]
 
@@ -212,16 +215,12 @@ def _name(known: Known) -> str:
 class VersionPage(Page):
     """Everything about a version."""
 
+    KEYS: ClassVar[str] = "d deploy · esc back"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("d", "deploy", "deploy", show=False)]
 
     def __init__(self, title: str, write: Write, version: str) -> None:
         super().__init__(title, write)
         self._version = version
-
-    def on_mount(self) -> None:
-        """Say what can be done with it."""
-        self.query_one(".frame").border_subtitle = "d deploy · esc back"
-        super().on_mount()
 
     def action_deploy(self) -> None:
         """Plan its deploy."""

@@ -6,14 +6,13 @@ Shared by the page that planned it and the page that came to it later. Leaving i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from mlconsole.domain.history import Outcome
 from mlconsole.domain.phases import Phase
@@ -21,23 +20,21 @@ from mlconsole.engine import protocol
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import plan as render
 from mlconsole.ui.render import route, underway
+from mlconsole.ui.render.deployment import OUTCOMES
+from mlconsole.ui.screens.directing import Directing, Number, Send, verbs
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, indented, joined, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
 
-Send = Callable[[protocol.Intent], None]
-Number = Callable[[], int]
-"""The number of the next request."""
 LOW = 18
 """Lines of a terminal under which a page takes all of them, and nothing stands still on it."""
 Answer = protocol.Planned | protocol.Refused | protocol.Progress
 
 
-class Following(ModalScreen[None]):
+class Following(Directing):
     """What is told of one operation, and the keys for what can be asked of it."""
 
     CSS_PATH = "operation.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(verb.key, f"ask('{verb.name}')", verb.label, show=False) for verb in underway.VERBS),
         Binding("pageup", "scroll(-8)", show=False),
         Binding("pagedown", "scroll(8)", show=False),
         Binding("up", "scroll(-1)", show=False),
@@ -45,14 +42,12 @@ class Following(ModalScreen[None]):
     ]
 
     def __init__(self, known: Known, send: Send, number: Number, service: str, classes: str) -> None:
-        super().__init__(classes=classes)
-        self._known = known
-        self._send = send
-        self._number = number
+        super().__init__(known, send, number, classes)
         self._service = service
         self._operation = ""
         """The operation's, once there is one."""
-        self._requests: set[int] = set()
+        self._follows = True
+        """Whether what is said last is kept in sight: until somebody looks farther up."""
         self._told: list[protocol.Progress] = []
         self._refused: protocol.Refused | None = None
         self._last: protocol.OperationLine | None = None
@@ -62,7 +57,7 @@ class Following(ModalScreen[None]):
     # ---- what is known
 
     @property
-    def _line(self) -> protocol.OperationLine | None:
+    def pointed(self) -> protocol.OperationLine | None:
         """The operation, as long as it is under way."""
         found = self._known.under_way(self._service)
         return found if found is not None and found.operation.id == self._operation else None
@@ -92,37 +87,25 @@ class Following(ModalScreen[None]):
         # Who asks something is told all of it again.
         if all(said != (item.at, item.step, item.words) for item in self._told):
             self._told.append(message)
-            self.call_after_refresh(self.query_one("#plan-body").scroll_end, animate=False)
 
     def _take_refusal(self, message: protocol.Refused) -> None:
-        words = f"{message.message}: {message.hint}" if message.hint else message.message
-        self.app.notify(words, severity="error", timeout=15, markup=False)
+        self._tell(message)
 
     def renew(self) -> None:
         """Show what is known now."""
         raise NotImplementedError  # pragma: no cover - every page does
 
-    # ---- what is asked
-
-    def action_ask(self, verb: str) -> None:
-        """Ask something of the operation, once more confirmed."""
-        found = self._line
-        if found is None:
-            return
-        reason = underway.refusal(found, verb, self._known.place)
-        if reason:
-            self.app.notify(f"{verb}: {reason}", markup=False)
-            return
-        ask(self, found, verb, self._send, self._begin)
-
-    def _begin(self) -> int:
-        request = self._number()
-        self._requests.add(request)
-        return request
+    # ---- moving
 
     def action_scroll(self, by: int) -> None:
         """Move through what is longer than the screen."""
-        self.query_one("#plan-body").scroll_relative(y=by, animate=False)
+        body = self.query_one("#plan-body")
+        body.scroll_relative(y=by, animate=False)
+        self._follows = body.scroll_y + by >= body.max_scroll_y
+
+    def on_mouse_scroll_up(self) -> None:
+        """Looking farther up: what comes does not move it."""
+        self._follows = False
 
     # ---- painting
 
@@ -130,9 +113,15 @@ class Following(ModalScreen[None]):
     def _low(self) -> bool:
         return self.size.height < LOW
 
+    def _show_lines(self, found: Sequence[Line]) -> None:
+        """Show what scrolls; the last of what is told stays in sight, unless somebody looks farther up."""
+        self.query_one("#plan-lines", Lines).show(list(found))
+        if self._told and self._follows:
+            self.call_after_refresh(self.query_one("#plan-body").scroll_end, animate=False)
+
     def _stands(self, plan_route: tuple[Phase, ...], width: int) -> list[Line]:
-        """Where it stands: its phases, and what it waits for."""
-        return [*self._way(plan_route, width), *self._goes_on(width)]
+        """Where it stands: its phases, what it waits for, how it ended."""
+        return [*self._way(plan_route, width), *self._goes_on(width), *self._end(width)]
 
     def _show_standing(self, found: list[Line]) -> None:
         """Show what stays in sight, below a rule; no rule where there is nothing."""
@@ -147,7 +136,7 @@ class Following(ModalScreen[None]):
 
     def _way(self, plan_route: tuple[Phase, ...], width: int) -> list[Line]:
         """The phases, by what the cluster has of it and what its executor told."""
-        found = self._line or self._last
+        found = self.pointed or self._last
         self._last = found
         seen = [item.step for item in self._told]
         good = self._over and self._outcome is Outcome.VERIFIED
@@ -163,7 +152,7 @@ class Following(ModalScreen[None]):
 
     def _goes_on(self, width: int) -> list[Line]:
         """After its arrival: what it still waits for, and how to keep or to end it."""
-        found = self._line
+        found = self.pointed
         if found is None or self._over:
             return []
         now, left = time.time(), ""
@@ -176,41 +165,14 @@ class Following(ModalScreen[None]):
         found_lines += indented(asked, width, Slot.WARN) if asked else []
         return [*found_lines, *verbs(found, self._known.place, width)]
 
-
-def verbs(found: protocol.OperationLine, place: protocol.Place, width: int) -> list[Line]:
-    """The keys for what can be asked, and why not for what cannot, as far as that is of interest."""
-    parts = []
-    for verb in underway.VERBS:
-        reason = underway.refusal(found, verb.name, place)
-        if not reason:
-            parts.append(line(Span(f"  {verb.key}", Slot.MARK), f" {underway.label(found, verb)}"))
-        elif verb.name in found.verbs or verb.name == "abort":
-            parts.append(line(Span(f"  {verb.key} {verb.label}: {reason}", Slot.DIM)))
-    return render.flow(parts, width)
-
-
-def ask(
-    screen: ModalScreen[None],
-    found: protocol.OperationLine,
-    verb: str,
-    send: Send,
-    number: Number,
-) -> None:
-    """Ask something of an operation when a person has said yes to what it does."""
-    from mlconsole.ui.screens.asking import Sure
-
-    op = found.operation
-
-    def answered(reason: str | None) -> None:
-        if reason is not None:
-            send(protocol.Ask(number(), op.key, verb, reason))
-
-    label = next(item for item in underway.VERBS if item.name == verb)
-    title = f"{label.label}: {underway.what(op)} of {op.key}"
-    says, ready = underway.consequence(found, verb), verb == "abort"
-    screen.app.push_screen(
-        Sure(title, says, label.label.capitalize(), ready=ready, reason_needed=verb == "abandon"), answered
-    )
+    def _end(self, width: int) -> list[Line]:
+        """How it ended, once it is over."""
+        outcome = self._outcome
+        if not self._over or outcome is None:
+            return []
+        word, slot = OUTCOMES[outcome]
+        sign = "✔" if outcome is Outcome.VERIFIED else "▲"
+        return wrapped(f"{sign} {word}: {render.conclusion(self._told)}", width, slot, 4)
 
 
 class FollowScreen(Following):
@@ -249,7 +211,7 @@ class FollowScreen(Following):
         self.call_after_refresh(self.renew)
 
     def _take_refusal(self, message: protocol.Refused) -> None:
-        if self._line is not None or self._told:
+        if self.pointed is not None or self._told:
             super()._take_refusal(message)
         self._refused = message
 
@@ -264,21 +226,23 @@ class FollowScreen(Following):
         if not self.is_active:
             return
         width = max(30, self.query_one("#plan-body").size.width - 2)
-        found, now = self._line or self._last, time.time()
+        found, now = self.pointed or self._last, time.time()
         assert found is not None
         op = found.operation
-        rows = underway.about(found, now, width)
+        rows = underway.about(found, now, width, over=self.pointed is None)
         if op.gates:
             rows += [EMPTY, *render.gates(op.gates, width)]
         rows += render.progress(self._told, width) if self._told else self._elsewhere(width)
-        stands = [*self._stands(op.plan.route, width), *(self._end(width) if self._line is None else [])]
-        self.query_one("#plan-lines", Lines).show([*rows, *stands] if self._low else rows)
+        stands = self._stands(op.plan.route, width)
+        self._show_lines([*rows, *stands] if self._low else rows)
         self._show_standing([] if self._low else stands)
-        self.query_one("#follow-keys", Lines).show([line(Span("esc", Slot.MARK), Span(" leave; it goes on", Slot.DIM))])
+        self.query_one("#follow-keys", Lines).show(
+            [hints(("esc", "close" if self.pointed is None else "leave; it goes on"))]
+        )
 
     def _elsewhere(self, width: int) -> list[Line]:
         """Where nobody tells its steps: its executor is on another machine, or gone."""
-        found = self._line
+        found = self.pointed
         if found is None or not found.alive or found.here:
             return []
         where = found.operation.host or "another machine"
@@ -288,9 +252,9 @@ class FollowScreen(Following):
     def _end(self, width: int) -> list[Line]:
         if self._refused is not None and self._refused.request == 0:
             return wrapped(f"▲ {self._refused.message}", width, Slot.WARN)
-        outcome = self._outcome
-        said = f"over: {outcome}" if outcome else "over; a (audit) has how it ended"
-        return wrapped(said, width, Slot.GOOD if outcome is Outcome.VERIFIED else Slot.WARN)
+        if self.pointed is not None or self._over:
+            return super()._end(width)
+        return wrapped("over: esc, then a (audit) has how it ended", width, Slot.WARN)
 
     def action_back(self) -> None:
         """Leave; it goes on."""

@@ -180,12 +180,10 @@ class MainScreen(Screen[None]):
         self.query_one("#hints", Lines).show([hints(width, self._known.missing)])
 
     def _tabs(self) -> Line:
-        names = []
-        for pane in PANES:
-            here = pane.NAME.lower() == self._current
-            text = f"{pane.NUMBER} {pane.NAME}"
-            names.append(line(Span(f"[{text}]" if here else f" {text} ", Slot.MARK if here else Slot.DIM)))
-        return joined(names, "")
+        """The panes; where there is no room the names of those that are not here are cut short, all alike."""
+        room = max(1, self._room.width - 2)
+        found = (_tabbed(self._current, letters) for letters in (20, 8, 5, 4, 3, 2, 0))
+        return next((tabs for tabs in found if width_of(tabs) <= room), _tabbed(self._current, 0))
 
     def pointed(self) -> str:
         """The service under the cursor; until the operator moves it, it follows the worst."""
@@ -294,6 +292,15 @@ class MainScreen(Screen[None]):
         if field.display:
             field.display = False
             self._focus_current()
+
+
+def _tabbed(current: str, letters: int) -> Line:
+    names = []
+    for pane in PANES:
+        here = pane.NAME.lower() == current
+        text = f"{pane.NUMBER} {pane.NAME if here else pane.NAME[:letters]}".rstrip()
+        names.append(line(Span(f"[{text}]" if here else f" {text} ", Slot.MARK if here else Slot.DIM)))
+    return joined(names, "")
 
 
 def _fitting(room: Size) -> tuple[str, str]:

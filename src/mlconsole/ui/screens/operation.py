@@ -22,9 +22,14 @@ from mlconsole.engine import protocol
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import plan as render
 from mlconsole.ui.render import words
-from mlconsole.ui.screens.following import Answer, Following, Number, Send, hints
-from mlconsole.ui.spans import EMPTY, Line, Slot, Span, indented, line, wrapped
+from mlconsole.ui.screens.directing import Number, Send
+from mlconsole.ui.screens.following import Answer, Following, hints
+from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fitted, indented, line, wrapped
+from mlconsole.ui.widgets.field import Field
 from mlconsole.ui.widgets.lines import Lines
+
+FIELDS = ("image", "name", "reason")
+"""What may have to be typed."""
 
 
 class OperationScreen(Following):
@@ -61,11 +66,10 @@ class OperationScreen(Following):
                 yield Lines(id="plan-lines")
             yield Lines(id="plan-stands")
             yield Lines(id="plan-problem")
-            yield Input(
-                self._intent.image, id="image", placeholder="the version's image: registry/name:tag or @sha256:…"
-            )
-            yield Input(id="name", placeholder="type the service's name")
-            yield Input(id="reason", placeholder="reason: it goes on record")
+            image = "the version's: registry/name:tag or @sha256:…"
+            yield Field("image", id="image", value=self._intent.image, placeholder=image)
+            yield Field("name", id="name", placeholder="type the service's name")
+            yield Field("reason", id="reason", placeholder="it goes on record")
             with Horizontal(id="buttons"):
                 yield Button("No", id="no", compact=True)
                 yield Button("Yes", id="yes", compact=True)
@@ -73,8 +77,7 @@ class OperationScreen(Following):
 
     def on_mount(self) -> None:
         """Ask for the plan."""
-        for name in ("#image", "#name", "#reason", "#yes"):
-            self.query_one(name).display = False
+        self._close(*FIELDS)
         self._send(self._intent)
         self.renew()
         self.query_one("#no").focus()
@@ -144,29 +147,37 @@ class OperationScreen(Following):
         self._close_questions()
         self.renew()
 
+    def _field(self, name: str) -> Field:
+        return self.query_one(f"#{name}-field", Field)
+
+    def _close(self, *names: str) -> None:
+        """Take fields away, and the button that says yes."""
+        for name in names:
+            self._field(name).display = False
+        self.query_one("#yes").display = False
+
     def _ask(self, plan: Plan) -> None:
         yes = self.query_one("#yes", Button)
         yes.label = render.button(plan)
         yes.display = True
         self.query_one("#no", Button).label = "No"
-        self.query_one("#name").display = plan.confirmation is Confirmation.NAME
+        self._field("name").display = plan.confirmation is Confirmation.NAME
         self._ask_reason(plan)
-        for field in ("#name", "#reason"):
-            if self.query_one(field).display:
-                self.query_one(field).focus()
+        for name in ("name", "reason"):
+            if self._field(name).display:
+                self._field(name).line.focus()
                 return
         ready = plan.confirmation is Confirmation.ROLLBACK and not self._doubt
         self.query_one("#yes" if ready else "#no").focus()
 
     def _ask_reason(self, plan: Plan) -> None:
-        self.query_one("#reason").display = plan.reason_required or bool(self._waived)
+        self._field("reason").display = plan.reason_required or bool(self._waived)
 
     def _close_questions(self) -> None:
-        for name in ("#name", "#reason", "#yes"):
-            self.query_one(name).display = False
+        self._close("name", "reason")
         no = self.query_one("#no", Button)
         no.label = "Close" if self._ended else "Leave"
-        if not self.query_one("#image").display:
+        if not self._field("image").display:
             no.focus()
 
     # ---- what the operator says
@@ -179,8 +190,8 @@ class OperationScreen(Following):
     def action_image(self) -> None:
         """Say which image the version's is."""
         if self._intent.kind == Kind.DEPLOY and not self._confirmed:
-            self.query_one("#image").display = True
-            self.query_one("#image").focus()
+            self._field("image").display = True
+            self._field("image").line.focus()
             self.renew()
 
     def action_again(self) -> None:
@@ -193,8 +204,7 @@ class OperationScreen(Following):
         self._intent = replace(intent, request=self._begin())
         self._planned, self._refused, self._confirmed, self._problem = None, None, False, ""
         self._waived = frozenset()
-        for name in ("#image", "#name", "#reason", "#yes"):
-            self.query_one(name).display = False
+        self._close(*FIELDS)
         self.query_one("#no", Button).label = "No"
         self.query_one("#no").focus()
         self._send(self._intent)
@@ -207,9 +217,10 @@ class OperationScreen(Following):
             return
         waivable = frozenset(gate.name for gate in plan.stopping() if gate.waivable)
         self._waived = frozenset() if self._waived else waivable
+        self._problem = "" if waivable else "there is nothing to waive here"
         self._ask_reason(plan)
         if self._waived:
-            self.query_one("#reason").focus()
+            self._field("reason").line.focus()
         self.renew()
 
     def action_confirm(self) -> None:
@@ -219,13 +230,13 @@ class OperationScreen(Following):
         missing = self._missing(self._planned.plan)
         self._problem = missing
         if not missing:
-            self._confirmed = True
+            self._confirmed = self._follows = True
             self._send(
                 protocol.Confirm(
                     request=self._intent.request,
                     hash=self._planned.hash,
-                    reason=self.query_one("#reason", Input).value.strip(),
-                    typed=self.query_one("#name", Input).value.strip(),
+                    reason=self._field("reason").text,
+                    typed=self._field("name").text,
                     waived=tuple(sorted(self._waived)),
                 )
             )
@@ -239,13 +250,19 @@ class OperationScreen(Following):
             if all(gate.waivable for gate in stopping):
                 return f"stopped by {names}: w waives it with a reason"
             return f"stopped by {names}: this cannot be waived"
-        if plan.confirmation is Confirmation.NAME and self.query_one("#name", Input).value.strip() != plan.service:
-            self.query_one("#name").focus()
-            return f"production: type the service's name, {plan.service}"
-        if (plan.reason_required or self._waived) and not self.query_one("#reason", Input).value.strip():
-            self.query_one("#reason").focus()
-            return "a reason is needed: it goes on record"
-        return ""
+        return self._missing_name(plan) or self._missing_reason(plan)
+
+    def _missing_name(self, plan: Plan) -> str:
+        if plan.confirmation is not Confirmation.NAME or self._field("name").text == plan.service:
+            return ""
+        self._field("name").line.focus()
+        return f"production: type the service's name, {plan.service}"
+
+    def _missing_reason(self, plan: Plan) -> str:
+        if not (plan.reason_required or self._waived) or self._field("reason").text:
+            return ""
+        self._field("reason").line.focus()
+        return "a reason is needed: it goes on record"
 
     def action_ask(self, verb: str) -> None:
         """Ask something of the operation, once it is one."""
@@ -267,13 +284,22 @@ class OperationScreen(Following):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes to the next thing that is asked: the other field, then the button. An image is planned with."""
         event.stop()
-        reason = self.query_one("#reason")
         if event.input.id == "image":
             self._plan_again(replace(self._intent, image=event.value.strip()))
-        elif event.input.id == "name" and reason.display:
-            reason.focus()
+            return
+        plan = self._planned.plan if self._planned else None
+        if plan is None:
+            return
+        reason = self._field("reason")
+        if event.input.id == "name":
+            self._problem = self._missing_name(plan)
+            goal = reason.line if reason.display and not reason.text else self.query_one("#yes")
         else:
-            self.query_one("#yes").focus()
+            self._problem = self._missing_reason(plan)
+            goal = self.query_one("#yes")
+        if not self._problem:
+            goal.focus()
+        self.renew()
 
     def action_back(self) -> None:
         """No; or close, once it has ended. While it is under way the page may be left: it goes on."""
@@ -301,7 +327,7 @@ class OperationScreen(Following):
         if self._refused is not None:
             found += [*wrapped(f"✖ {self._refused.message}", width, Slot.BAD, 6)]
             found += indented(self._refused.hint, width, Slot.WARN, 4) if self._refused.hint else []
-        self.query_one("#plan-lines", Lines).show(found)
+        self._show_lines(found)
         fixed = self._fixed(width)
         self._show_standing(fixed)
         problem = self.query_one("#plan-problem", Lines)
@@ -315,7 +341,7 @@ class OperationScreen(Following):
 
     def _carried_out(self, plan: Plan, width: int) -> list[Line]:
         found = render.brief(plan, width)
-        gates = self._line.operation.gates if self._line is not None else ()
+        gates = self.pointed.operation.gates if self.pointed is not None else ()
         found += [EMPTY, *render.gates(gates, width)] if gates else []
         found += render.progress(self._told, width)
         return [*found, *self._stands(plan.route, width)] if self._low else found
@@ -338,7 +364,7 @@ class OperationScreen(Following):
 
     def _tick(self) -> None:
         """A second passed: the plan is older, and so is what it waits for."""
-        if self._confirmed and self._line is not None:
+        if self._confirmed and self.pointed is not None:
             self.renew()
         elif self._planned is not None and not self._confirmed and not self._ended:
             self.query_one("#plan-keys", Lines).show([self._keys()])
@@ -347,7 +373,7 @@ class OperationScreen(Following):
         """A plan longer than the screen scrolls; what is asked and the buttons stay in sight."""
         low = self._low
         self.set_class(low, "-low")
-        fields = sum(field.display for field in self.query(Input))
+        fields = sum(field.display for field in self.query(Field))
         frame = self.size.height if low else self.size.height * 96 // 100
         rest = 2 + rows + fields + (1 if low else 2)
         room = max(1, frame - rest)
@@ -357,23 +383,26 @@ class OperationScreen(Following):
             self.query_one("#plan-body").styles.max_height = room
 
     def _keys(self) -> Line:
-        return line("  ", *self._key_words())
+        """The keys that there is room for beside the buttons, the most needed first."""
+        widget = self.query_one("#plan-keys")
+        room = widget.size.width or self.size.width * 94 // 100 - 2 - 12 * (2 if self.query_one("#yes").display else 1)
+        return line("  ", *fitted(self._key_words(), max(1, room - 2)))
 
-    def _key_words(self) -> Line:
+    def _key_words(self) -> list[Line]:
         if isinstance(self.focused, Input):
-            return hints(("enter", "plan with it" if self.focused.id == "image" else "next"), ("esc", "no"))
+            return [hints(("enter", "plan with it" if self.focused.id == "image" else "next")), hints(("esc", "no"))]
         if self._ended:
             if self._outcome is Outcome.UNVERIFIED:
-                return line(
-                    Span("not seen to arrive: ", Slot.BAD), Span("esc", Slot.MARK), ", then ", Span("r", Slot.MARK)
-                )
+                way = line(Span("esc", Slot.MARK), ", then ", Span("r", Slot.MARK), Span(" for the way back", Slot.DIM))
+                return [line(Span("not seen to arrive:", Slot.BAD)), way]
             again = [("R", "plan again")] if not self._told else []
             image = [("i", "image")] if again and self._intent.kind == Kind.DEPLOY else []
-            return hints(("esc", "close"), *again, *image)
+            return [hints(key) for key in (("esc", "close"), *again, *image)]
         if self._planned is None or self._confirmed:
-            return hints(("esc", "leave; it goes on" if self._confirmed else "leave"))
+            return [hints(("esc", "leave; it goes on" if self._confirmed else "leave"))]
         plan = self._planned.plan
-        waivable = any(gate.stops and gate.waivable for gate in plan.gates)
-        age = words.age(time.time() - plan.created_at)
-        keys = hints(("y", "yes"), ("n", "no"), *([("w", "waive")] if waivable else []), ("R", "again"))
-        return (*keys, Span(f"   read {age} ago", Slot.DIM))
+        # A yes that only says what stops it is no key to offer.
+        yes = [] if plan.stopping(self._waived) else [("y", "yes")]
+        waive = [("w", "waive")] if any(gate.stops and gate.waivable for gate in plan.gates) else []
+        age = line(Span(f"read {words.age(time.time() - plan.created_at)} ago", Slot.DIM))
+        return [*(hints(key) for key in (*yes, ("n", "no"), *waive, ("R", "again"))), age]

@@ -10,35 +10,31 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from mlconsole.engine import protocol
 from mlconsole.ui.known import Known
 from mlconsole.ui.render import plan as render_plan
-from mlconsole.ui.render import underway
-from mlconsole.ui.screens.following import FollowScreen, Number, Send, ask, hints, verbs
-from mlconsole.ui.spans import Line, Slot, Span, line, wrapped
+from mlconsole.ui.render import underway, words
+from mlconsole.ui.render.header import TROUBLE
+from mlconsole.ui.screens.directing import Directing, Number, Send, verbs
+from mlconsole.ui.screens.following import FollowScreen, hints
+from mlconsole.ui.spans import Line, Slot, Span, indented, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Row, Table
 
-EMPTY_WORDS = "nothing is under way here: a (audit) has what was done"
+EMPTY_WORDS = "nothing is under way here; the audit (esc, then a) has what was done"
 
 
-class OperationsPage(ModalScreen[None]):
+class OperationsPage(Directing):
     """One row an operation, what is asked of the one under the cursor below; enter follows it."""
 
     CSS_PATH = "page.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(verb.key, f"ask('{verb.name}')", verb.label, show=False) for verb in underway.VERBS),
         Binding("escape,q", "back", "back"),
     ]
 
     def __init__(self, known: Known, send: Send, number: Number) -> None:
-        super().__init__()
-        self._known = known
-        self._send = send
-        self._number = number
-        self._requests: set[int] = set()
+        super().__init__(known, send, number)
 
     def compose(self) -> ComposeResult:
         """The table, the one under the cursor, the keys."""
@@ -73,22 +69,40 @@ class OperationsPage(ModalScreen[None]):
         return [underway.row(item, now) for item in first]
 
     @property
-    def _pointed(self) -> protocol.OperationLine | None:
+    def pointed(self) -> protocol.OperationLine | None:
+        """The operation under the cursor."""
         key = self.query_one(Table).key
         return next((item for item in self._known.operations if item.operation.id == key), None)
+
+    def shows(self, operation: str) -> bool:
+        """All of them are here."""
+        return any(item.operation.id == operation for item in self._known.operations)
 
     def renew(self) -> None:
         """Show what is known now."""
         if not self.is_active:
             return
-        self.query_one(Table).show(self._rows())
-        lines = self.query_one("#operation-lines", Lines)
-        lines.show(self._below(max(20, self.query_one(Table).size.width - 2)))
+        table, lines = self.query_one(Table), self.query_one("#operation-lines", Lines)
+        width = max(20, table.size.width - 2)
+        table.show(self._rows(), self._nothing(width))
+        below = self._below(width)
+        lines.set_class(not below, "-none")
+        lines.show(below)
         follow = [("enter", "follow")] if self._known.operations else []
         self.query_one(".keys", Lines).show([hints(*follow, ("esc", "back"))])
 
+    def _nothing(self, width: int) -> Sequence[Line]:
+        """Why there is no row: a cluster that does not answer is not one where nothing is under way."""
+        state = self._known.source("k8s")
+        if self._known.engine_problem:
+            return wrapped(f"▲ not known: the engine is not there: {self._known.engine_problem}", width, Slot.BAD, 3)
+        if state is not None and state.condition in TROUBLE:
+            hint = indented(state.hint, width, Slot.WARN, 2) if state.hint else []
+            return [*wrapped(f"▲ not known: {state.message or state.condition}", width, Slot.BAD, 3), *hint]
+        return wrapped(EMPTY_WORDS, width, Slot.DIM, 2)
+
     def _below(self, width: int) -> Sequence[Line]:
-        found = self._pointed
+        found = self.pointed
         if found is None:
             return []
         op = found.operation
@@ -96,35 +110,20 @@ class OperationsPage(ModalScreen[None]):
         said = op.why or op.halted or op.words
         head = wrapped(f"▲ {asked}", width, Slot.WARN, 3) if asked else []
         told = wrapped(f"last said: {said}", width, Slot.DIM, 3) if said else []
-        way = render_plan.flow([line(Span(op.key, Slot.STRONG), f" {underway.what(op)}")], width)
-        return [*way, *underway.way(found, width), *told, *head, *verbs(found, self._known.place, width)]
+        begun = f"begun {words.ago(time.time() - op.started_at)} by {op.by}" + (f" on {op.host}" if op.host else "")
+        name = line(Span(op.key, Slot.STRONG), f" {underway.what(op)}")
+        about = render_plan.flow([name, line(Span(begun, Slot.DIM))], width)
+        return [*about, *underway.way(found, width), *told, *head, *verbs(found, self._known.place, width)]
 
     def take_answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress) -> bool:
         """What came of something that was asked."""
         if message.request not in self._requests:
             return False
         if isinstance(message, protocol.Refused):
-            words = f"{message.message}: {message.hint}" if message.hint else message.message
-            self.app.notify(words, severity="error", timeout=15, markup=False)
+            self._tell(message)
         elif isinstance(message, protocol.Progress) and message.step == "ask":
             self.app.notify(message.words, markup=False)
         return True
-
-    def action_ask(self, verb: str) -> None:
-        """Ask something of the operation under the cursor, once more confirmed."""
-        found = self._pointed
-        if found is None:
-            return
-        reason = underway.refusal(found, verb, self._known.place)
-        if reason:
-            self.app.notify(f"{verb}: {reason}", markup=False)
-            return
-        ask(self, found, verb, self._send, self._begin)
-
-    def _begin(self) -> int:
-        request = self._number()
-        self._requests.add(request)
-        return request
 
     def on_table_highlighted(self, event: Table.Highlighted) -> None:
         """Another one under the cursor."""
@@ -134,7 +133,7 @@ class OperationsPage(ModalScreen[None]):
     def on_table_chosen(self, event: Table.Chosen) -> None:
         """Follow it."""
         event.stop()
-        found = self._pointed
+        found = self.pointed
         if found is not None:
             self.app.push_screen(FollowScreen(self._known, self._send, self._number, found))
 

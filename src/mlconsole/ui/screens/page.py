@@ -20,16 +20,24 @@ Write = Callable[[int], Sequence[Line]]
 """From the width that there is to the lines of the page."""
 
 
+MORE = "↑↓ page up, down · "
+HIGHEST = 92
+"""Of the screen's height in percent, as in the style sheet."""
+
+
 class Page(ModalScreen[None]):
     """Lines to read, written for the width that there is."""
 
     CSS_PATH = "page.tcss"
+    KEYS: ClassVar[str] = "esc back"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "back"),
         Binding("up,k", "scroll(-1)", show=False),
         Binding("down,j", "scroll(1)", show=False),
-        Binding("pageup", "scroll(-15)", show=False),
-        Binding("pagedown,space", "scroll(15)", show=False),
+        Binding("pageup", "turn(-1)", show=False),
+        Binding("pagedown,space", "turn(1)", show=False),
+        Binding("home", "end(0)", show=False),
+        Binding("end", "end(1)", show=False),
     ]
 
     def __init__(self, title: str, write: Write) -> None:
@@ -41,7 +49,7 @@ class Page(ModalScreen[None]):
         """The frame and its lines."""
         with Vertical(classes="frame") as frame:
             frame.border_title = Content(self._heading)
-            frame.border_subtitle = "esc back"
+            frame.border_subtitle = self.KEYS
             with VerticalScroll(id="page-body", can_focus=False):
                 yield Lines(id="page-lines")
 
@@ -55,8 +63,12 @@ class Page(ModalScreen[None]):
 
     def renew(self) -> None:
         """Write the page again."""
-        lines = self.query_one("#page-lines", Lines)
-        lines.show(list(self._write(max(20, self.query_one("#page-body").size.width - 2))))
+        found = list(self._write(max(20, self.query_one("#page-body").size.width - 2)))
+        self.query_one("#page-lines", Lines).show(found)
+        frame, longer = self.query_one(".frame"), len(found) > self.size.height * HIGHEST // 100 - 2
+        said = f"{MORE if longer else ''}{self.KEYS}"
+        if frame.border_subtitle != said:
+            frame.border_subtitle = said
 
     def action_back(self) -> None:
         """Leave the page."""
@@ -65,6 +77,15 @@ class Page(ModalScreen[None]):
     def action_scroll(self, by: int) -> None:
         """Move through a page that is longer than the screen."""
         self.query_one("#page-body").scroll_relative(y=by, animate=False)
+
+    def action_turn(self, by: int) -> None:
+        """A screen on or back, with a line of it still in sight."""
+        self.action_scroll(by * max(1, self.query_one("#page-body").size.height - 1))
+
+    def action_end(self, end: int) -> None:
+        """To its begin or its end."""
+        body = self.query_one("#page-body")
+        body.scroll_to(y=body.max_scroll_y if end else 0, animate=False)
 
 
 class TablePage(ModalScreen[str]):
