@@ -39,20 +39,25 @@ class Quiet(WSGIRequestHandler):
 
 
 class Pages:
-    """An HTTP server of pages by path: `pages[path]()` is the text."""
+    """An HTTP server of pages by path: `pages[path]()` is the text, or bytes and their kind; None where it is gone."""
 
     def __init__(self):
         self.pages = {}
+        self.wanted = {}
+        """By path: the kinds that were asked for."""
         self._server = make_server("127.0.0.1", 0, self._answer, handler_class=Quiet)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     def _answer(self, environ, start_response):
-        page = self.pages.get(environ["PATH_INFO"])
-        kind = [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")]
-        start_response("200 OK" if page else "404 Not Found", kind)
-        return [page().encode() if page else b"there is no such page"]
+        path = environ["PATH_INFO"]
+        page, kind = self.pages.get(path, lambda: None)(), "text/plain; version=0.0.4; charset=utf-8"
+        self.wanted.setdefault(path, set()).add(environ.get("HTTP_ACCEPT", "").partition(";")[0])
+        if isinstance(page, tuple):
+            page, kind = page
+        start_response("200 OK" if page is not None else "404 Not Found", [("Content-Type", kind)])
+        return [page.encode() if isinstance(page, str) else page or b"there is no such page"]
 
     def close(self):
         self._server.shutdown()

@@ -1,41 +1,48 @@
 """Against a real Prometheus: a window that ends in the past, and an earlier time beneath the present."""
 
-import asyncio
 import math
+import time
 
 import pytest
-import pytest_asyncio
 
-from .conftest import REAL, feeds, model_servers, real_prometheus, service, settled, until
+from . import stores
+from .conftest import REAL, service, until
 
-pytestmark = [pytest.mark.real_prometheus, REAL, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.real_prometheus, REAL]
 BLUE = "churn-blue-7d9f8b6c5-abcde"
 KEY = "ml/churn"
 SERVICE = service({"blue": [BLUE]})
+BACK = 180
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url(tmp_path_factory):
-    """Of a Prometheus that sees a model server's traffic, as long as the tests of this file run."""
-    folder = tmp_path_factory.mktemp("past")
-    async with model_servers(folder) as pods, real_prometheus(folder / "prometheus", pods.session) as prometheus:
-        await pods.start(BLUE, "blue", "7")
-        prometheus.targets(pods)
-        load = asyncio.create_task(pods.load(BLUE))
-        yield prometheus.url
-        load.cancel()
-        await asyncio.gather(load, return_exceptions=True)
+def swelling(at):
+    """A server whose traffic grows by the second: no two points are the same."""
+    return [("counter", "ml_predictions_total", {"status": "success"}, (at % 100_000) ** 2 / 1000)]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def asking(url):
-    """A feed on that Prometheus, once it has seen half a minute of traffic."""
-    async with feeds() as feed:
-        found = feed(prometheus_url=url, scrape=False, refresh=1.0, range=60.0)
-        found.fleet([SERVICE])
-        found.select(SERVICE)
-        await until(lambda: settled(found) and len(known(found)) >= 24)
-        yield found
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A Prometheus that has seen three minutes of traffic, until now."""
+    made = stores.Prometheus(tmp_path_factory.mktemp("past"))
+    now = int(time.time())
+    targets = {"/metrics": stores.Target(swelling, {"namespace": "ml", "pod": BLUE})}
+    made.history(targets, 1, range(now - BACK, now + 1))
+    made.scrape({}, 1)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+async def asking(store, feed):
+    """A feed on it."""
+    found = feed(prometheus_url=store.url, scrape=False, refresh=1.0, range=60.0)
+    found.fleet([SERVICE])
+    found.select(SERVICE)
+    await until(lambda: len(known(found)) >= 24)
+    yield found
 
 
 def known(found, ghost=""):
