@@ -41,8 +41,13 @@ async def asking(store, feed):
     found = feed(prometheus_url=store.url, scrape=False, refresh=1.0, range=60.0)
     found.fleet([SERVICE])
     found.select(SERVICE)
-    await until(lambda: len(known(found)) >= 24)
-    yield found
+    # Once it is known how often is scraped, rates look back as far as they will from then on.
+    await until(lambda: found._observer._fleet.window == 30 and len(known(found)) >= 24 and "[30s]" in query(found))
+    return found
+
+
+def query(found):
+    return next(panel.query for panel in found.telemetry(KEY).panels if panel.id == "rate")
 
 
 def known(found, ghost=""):
