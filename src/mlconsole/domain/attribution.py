@@ -8,6 +8,7 @@ happenings the figures allow, and gives the rows that this rests on.
 from __future__ import annotations
 
 import enum
+import math
 import time
 from collections.abc import Iterable, Sequence
 
@@ -173,7 +174,7 @@ def _row_of(change: Change, other: Shift) -> Row:
     """Another series that changed: its own interval counts."""
     found = other.change
     way = "rose" if found.rises else "fell"
-    words = f"{other.series} {way}: {other.words} ({found.confidence:.0%} sure)".replace("% sure", " % sure")
+    words = f"{other.series} {way}: {other.words} ({_sure(found)} sure)"
     row = _row(change, found.earliest, found.latest, other.series, words)
     relation = row.relation if row.possible else relation_of(change, found.at)
     # What follows from the same cause (errors with latency) is evidence, and no cause; nor is data that got better.
@@ -198,8 +199,13 @@ def began(shift: Shift) -> str:
     """`p95 began to rise 14:02 (13:59-14:04, 97 %): 180 ms -> 620 ms`."""
     change = shift.change
     way = "rise" if change.rises else "fall"
-    interval = f"{_clock(change.earliest)}-{_clock(change.latest)}, {change.confidence:.0%}"
-    return f"{shift.series} began to {way} {_clock(change.at)} ({interval.replace('%', ' %')}): {shift.words}"
+    interval = f"{_clock(change.earliest)}-{_clock(change.latest)}, {_sure(change)}"
+    return f"{shift.series} began to {way} {_clock(change.at)} ({interval}): {shift.words}"
+
+
+def _sure(change: Change) -> str:
+    """Nothing is a hundred per cent sure."""
+    return f"{math.floor(100 * change.confidence + 1e-9)} %"
 
 
 def _named(verdict: Verdict, change: Change, rows: Sequence[Row]) -> Row | None:

@@ -19,7 +19,7 @@ COLUMNS = (
     Column("alert", 5, 26),
     Column("service", 5, 30, drop=2),
     Column("for", 3, 5),
-    Column("what", 20, 200, grows=True, drop=1),
+    Column("what", 12, 200, grows=True, drop=1),
     Column("in hand", 3, 34, drop=4),
     Column("from", 4, 12, drop=5),
 )
