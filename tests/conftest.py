@@ -27,22 +27,21 @@ ONCE = (
 
 # ---- several at a time
 
+EACH = ("tests/kills/", "tests/engine/")
+"""Where every test is on its own."""
+TOGETHER = ("tests/registry/", "tests/e2e/", "tests/engine/test_releases.py", "tests/engine/test_validated.py")
+"""Where all share what is dear (a trained registry and its server), or the real cluster."""
 LONGEST = (
     "tests/kills/",
-    "tests/registry/",
+    *TOGETHER,
     "tests/ui/test_console.py",
     "tests/demo/",
     "tests/metrics/",
     "tests/commands/",
     "tests/ui/",
-    "tests/e2e/",
     "tests/engine/",
 )
 """What is begun first: what one process has long to do; small pieces come last, and fill what time there is."""
-EACH = ("tests/kills/", "tests/engine/")
-"""Where every test is on its own."""
-TOGETHER = ("tests/registry/", "tests/e2e/")
-"""Where all share what is dear (a trained registry and its server), or the real cluster."""
 REAL = "[real"
 """In the name of a test of kills or engine that is on the real cluster: one at a time, with those end to end."""
 
@@ -63,9 +62,11 @@ class Sharing(LoadScopeScheduling):
     """Hands out files of tests, but for `EACH` and `TOGETHER`."""
 
     def _split_scope(self, nodeid):
+        if together := next((start for start in TOGETHER if nodeid.startswith(start)), ""):
+            return together
         if nodeid.startswith(EACH):
             return "tests/e2e/" if REAL in nodeid else nodeid
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+        return nodeid.partition("::")[0]
 
     def schedule(self):
         self.config.option.loadscopereorder = False

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from mlconsole.config import ServiceSettings
 from mlconsole.configoperations import Deploy
@@ -9,6 +10,7 @@ from mlconsole.domain.plans import PlanError
 from mlconsole.engine import releases
 from mlconsole.engine.offload import Offload
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHA = "3f2c1a9" + "0" * 33
 
 
@@ -29,9 +31,9 @@ def registry(tmp_path_factory):
     return uri, run
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def offload():
-    """Workers that end with the test."""
+    """Workers, which import MLflow once for all."""
     found = Offload()
     yield found
     await found.close()

@@ -73,7 +73,7 @@ class Driver:
                 return text
             missing = [word for word in words if word not in text]
             assert time.monotonic() < end, f"{missing} missing, {gone} gone wanted:\n{text}"
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)  # the whole screen is drawn for a look
 
     async def press(self, *keys):
         """Press keys."""
