@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from mlconsole.config import ServiceSettings
 from mlconsole.domain.services import PodState
+from mlconsole.engine.figures import FromPods, Window
 from mlconsole.metrics import local, panels, promql, queries
 from mlconsole.metrics.answers import Question
 from mlconsole.metrics.exposition import Parser, Sample
 from mlconsole.metrics.local import LocalBoard, answer
 from mlconsole.metrics.samples import Samples
+from mlconsole.metrics.since import Counting
 
 from . import stores
 from .conftest import until
@@ -308,3 +310,26 @@ async def test_a_service_of_another_dialect_has_its_row_and_its_panels(feed):
     assert "request_predict_seconds_bucket" in latency.query
     scraping.show_panel("heat")
     assert len((await until(lambda: shown("heat"))).series) == 2 * 15
+
+
+def test_a_gate_without_a_prometheus_reads_the_dialect_of_the_pods():
+    subject = SERVICES["istio"]
+    exporter = next(one for one in EXPORTERS if one.name == "istio")
+    now = [float(NOW - 90)]
+    source = FromPods(None, ServiceSettings(), clock=lambda: now[0])
+    window = Window(subject, subject.colors[1], subject.colors[0], NOW - 100.0)
+    source._problems = dict.fromkeys(TRAFFIC, ())
+    source._pods = dict.fromkeys(TRAFFIC, 1)
+    for color in subject.colors:
+        source._counting[color.name] = Counting(color, window.since)
+    for at in range(NOW - 100, NOW + 1, 5):
+        now[0] = float(at)
+        for color in subject.colors:
+            page = written(exporter.page(TRAFFIC[color.name], at - NOW + 50_000.0, color.pods[0].name)).encode()
+            assert source._told(subject, color, color.pods[0].name, float(at), page)
+    for color in subject.colors:
+        found = source._of(window, color, ["p95", "error_share", "rate"])
+        traffic = TRAFFIC[color.name]
+        assert found.values == pytest.approx({"p95": 0.475, "error_share": traffic.errors, "rate": traffic.rate})
+        assert (found.n, found.why) == (pytest.approx(traffic.rate * 100), "")
+    assert not source._told(subject, subject.colors[0], "p", now[0], b"other_total 1\n")

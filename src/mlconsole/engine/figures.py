@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,13 +21,14 @@ from mlconsole.domain.services import Color, ModelService, PodState
 from mlconsole.engine.hints import hints_of
 from mlconsole.engine.offload import WorkerError
 from mlconsole.gathering import gather
-from mlconsole.metrics import matching, since
+from mlconsole.metrics import local, matching, since
 from mlconsole.metrics.asking import Asker, Proxy, Worker
 from mlconsole.metrics.exposition import Malformed, Parser
 from mlconsole.metrics.observer import SKEW
 from mlconsole.metrics.plans import existing
 from mlconsole.metrics.prometheus import Endpoint, Failure, Question, Reply
 from mlconsole.metrics.queries import Scope, existing_query, of_panels, podless_query
+from mlconsole.metrics.samples import Samples
 from mlconsole.metrics.since import Counting, Figures
 from mlconsole.metrics.targets import port_of
 
@@ -186,6 +188,8 @@ class FromPods:
         self._clock = clock
         self._parser = Parser()
         self._counting: dict[str, Counting] = {}
+        self._samples: dict[str, Samples] = {}
+        """By colour, where its pods speak another dialect than ours."""
         self._problems: dict[str, list[str]] = {}
         self._pods: dict[str, int] = {}
         self._failed = ""
@@ -197,14 +201,14 @@ class FromPods:
 
     async def look(self, window: Window, figures: Collection[str]) -> tuple[Figures, Figures]:
         """Read them all."""
-        _, its = _split(figures)
+        wanted, its = _split(figures)
         await self._read(window)
-        mine = self._of(window, window.target)
+        mine = self._of(window, window.target, wanted)
         if not its:
             return mine, Figures()
         if window.live is None:
             return mine, Figures(why="there is no live colour to compare with")
-        return mine, self._of(window, window.live)
+        return mine, self._of(window, window.live, its)
 
     async def _read(self, window: Window) -> None:
         """One round over the pods of both colours, as they are now."""
@@ -246,7 +250,9 @@ class FromPods:
             if not problem:
                 page = self._parser.page(reply.body)
                 problem = _misplaced(service, color, name, page.color)
-                problem = problem or counting.add(pod, (started + self._clock()) / 2, page)
+                at = (started + self._clock()) / 2
+                if problem or not (page.empty and self._told(service, color, name, at, reply.body)):
+                    problem = problem or counting.add(pod, at, page)
         except (ClusterError, Malformed) as error:
             problem = f"pod {name}: {error}"
         except TimeoutError:
@@ -254,7 +260,27 @@ class FromPods:
         if problem:
             self._problems[color.name].append(redact(problem))
 
-    def _of(self, window: Window, color: Color) -> Figures:
+    def _told(self, service: ModelService, color: Color, pod: str, at: float, body: bytes) -> bool:
+        """Keep a page of another dialect; whether it is one. Raises Malformed."""
+        lines = self._parser.families(body, local.wanted())
+        if local.telling().isdisjoint(line.name for line in lines):
+            return False
+        samples = self._samples.setdefault(color.name, Samples(since.LONGEST))
+        samples.add(at, {"namespace": service.namespace, "pod": pod}, lines)
+        return True
+
+    def _computed(self, window: Window, color: Color, names: Collection[str]) -> Figures:
+        """What the panels' queries make of the pages of another dialect, since they were first read."""
+        samples, now = self._samples[color.name], self._clock()
+        known = local.known(window.service, samples).get(color.name, frozenset())
+        seconds = max(1, min(since.LONGEST, math.ceil(now - window.since)))
+        asking = since.asked(window.service, color, names, seconds, {}, known)
+        asking.queries.pop("age", None)
+        replies = {name: local.answer(samples, Question(text)) for name, text in asking.queries.items()}
+        found = since.answered(window.service, color, names, asking, replies)
+        return replace(found, age=max(0.0, now - samples.last))
+
+    def _of(self, window: Window, color: Color, names: Collection[str]) -> Figures:
         if self._failed:
             return Figures(why=self._failed, error=True)
         counting = self._counting[color.name]
@@ -266,6 +292,8 @@ class FromPods:
             # A pod that cannot be read may be the one that is sick.
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             return Figures(why=problems[0] + more, error=True, query=query)
+        if color.name in self._samples:
+            return replace(self._computed(window, color, names), query=query)
         found = counting.figures(window.service, self._clock(), "")
         return replace(found, query=query)
 
