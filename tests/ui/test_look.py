@@ -1,8 +1,10 @@
 """Themes as data, ASCII where there is no UTF-8, keys that all do something, and a light UI process."""
 
+import ast
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -122,6 +124,19 @@ def test_hints_fit_and_the_keys_that_move_traffic_go_last(width):
 )
 def test_ascii_keeps_the_width(text, wanted):
     assert to_ascii(text) == wanted
+
+
+def test_every_glyph_of_the_screens_has_a_letter():
+    folder = Path(themes.__file__).parent
+    texts = [
+        node.value
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    glyphs = {char for text in texts for char in text if not char.isascii()}
+    assert {"↑", "▲", "…"} <= glyphs
+    assert [char for char in sorted(glyphs) if to_ascii(char) == "?"] == []
 
 
 @pytest.mark.parametrize(

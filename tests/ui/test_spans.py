@@ -6,7 +6,21 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mlconsole.ui.render import words
-from mlconsole.ui.spans import Slot, Span, fit, flowed, joined, line, parted, plain, right, sides, width_of, wrapped
+from mlconsole.ui.spans import (
+    Slot,
+    Span,
+    fit,
+    fitted,
+    flowed,
+    joined,
+    line,
+    parted,
+    plain,
+    right,
+    sides,
+    width_of,
+    wrapped,
+)
 from mlconsole.ui.widgets.columns import GAP, Column, widths
 from mlconsole.ui.widgets.lines import changed
 
@@ -149,3 +163,22 @@ def test_the_parts_of_a_line_of_narrow_characters_are_the_line(content, at):
     first, rest = parted(tuple(content), at)
     cells = [(char, span.slot) for span in content for char in span.text]
     assert [(char, span.slot) for span in first + rest for char in span.text] == cells
+
+
+def test_whole_parts_that_fit_and_a_sign_for_the_rest():
+    parts = [line("y yes"), line("n no"), line(""), line("R again")]
+    assert plain(fitted(parts, 30)) == "y yes  n no  R again"
+    assert plain(fitted(parts, 19)) == "y yes  n no"
+    assert plain(fitted(parts, 3)) == "y yes", "the first one at least; whoever shows it cuts it"
+    assert plain(fitted(parts, 16, " · ", "…")) == "y yes · n no · …"
+    assert plain(fitted(parts, 15, " · ", "…")) == "y yes · …"
+    assert fitted([], 5) == ()
+
+
+def test_a_word_for_several_lines_begins_beside_a_sign_and_breaks_between_its_parts():
+    path = "template.metadata.annotations.kubectl.kubernetes.io/restartedAt"
+    assert [plain(row) for row in wrapped(f"+ {path}", 60)] == [
+        "+ template.metadata.annotations.kubectl.kubernetes.io/",
+        "restartedAt",
+    ]
+    assert [plain(row) for row in wrapped("x" * 12, 5)] == ["xxxxx", "xxxxx", "xx"]

@@ -103,7 +103,7 @@ def flowed(parts: Iterable[Line], width: int) -> list[Line]:
 def fitted(parts: Iterable[Line], width: int, separator: str = "  ", sign: str = "") -> Line:
     """Lines one after the other like `joined`, as far as whole ones fit: at least the first; `sign` for the rest."""
     given = [part for part in parts if part]
-    for count in range(len(given), 1, -1):
+    for count in range(len(given), 0, -1):
         cut = line(Span(f"{separator}{sign}", Slot.DIM)) if sign and count < len(given) else EMPTY
         found = (*joined(given[:count], separator), *cut)
         if width_of(found) <= width:
