@@ -132,3 +132,18 @@ def test_what_happened_is_shown_where_no_moment_is_found():
     assert (found.verdict, found.operation) == (Verdict.UNKNOWN, "op-1")
     (row,) = found.rows
     assert (row.relation, row.possible) == ("60 s before it fired", False)
+
+
+def test_drift_that_no_operation_made_is_the_data_s_own():
+    found = cause("drift", [shift("drift")], [switch(240.0)])
+    assert found.verdict is Verdict.DATA
+    assert found.words.endswith("4 min before the switch to green v13: not this deploy, the data changed")
+    assert cause("drift", [shift("drift")], [switch(0.0)]).verdict is Verdict.DEPLOY
+    assert cause("drift", [shift("drift")], []).words.endswith("is known then, the data changed")
+
+
+def test_operations_are_not_pushed_out_by_what_pods_complain_of():
+    complaints = [Happening(NOON + n, "event", f"Unhealthy on pod {n}") for n in range(30)]
+    found = cause("p95", [shift()], [*complaints, switch(240.0)])
+    assert found.rows[0].kind == "operation"
+    assert len(found.rows) == 12

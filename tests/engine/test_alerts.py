@@ -446,3 +446,12 @@ async def test_a_firing_that_another_console_saw_begin_began_then(place, tmp_pat
     other.now = place.now + 100
     await other.look(0.9, 0.9, 0.9)
     assert (other.only().since, other.only().fired_at) == (place.only().since, place.only().fired_at)
+
+
+def test_what_pods_complain_of_is_one_row_a_reason():
+    events = tuple(
+        protocol.EventLine(NOW + n, "Warning", f"Pod fraud-green-{n % 3}", "Unhealthy", "probe failed")
+        for n in range(6)
+    )
+    (one,) = alertcause.happenings(FRAUD, (), events)
+    assert (one.words, one.began, one.at) == ("Unhealthy on 3 pods: probe failed", NOW, NOW + 5)

@@ -123,6 +123,8 @@ def cause(
     rows = [row for row in rows if row.possible or abs(row.at - shift.change.at) <= SHOWN]
     rows.sort(key=lambda row: (_rank(row), abs(row.at - shift.change.at)))
     verdict = _verdict(rows)
+    if verdict is Verdict.NEITHER and about == "drift":
+        verdict = Verdict.DATA  # it is the data that the alert is about
     named = _named(verdict, shift.change, rows)
     words = f"{began(shift)}{_told(verdict, shift.change, rows, named)}"
     operation = named.id if named is not None else ""
@@ -156,9 +158,11 @@ def _side(seconds: float) -> str:
 
 
 def _rank(row: Row) -> int:
-    """What may be the cause first: what a person did, what happened by itself, the data."""
+    """What may be the cause first: what a person did, what happened by itself, the data; then the other operations."""
     order = [*_VERDICTS, *DATA]
-    return order.index(row.kind) if row.possible and row.kind in order else len(order) + (not row.possible)
+    if row.possible and row.kind in order:
+        return order.index(row.kind)
+    return len(order) + (0 if row.kind == "operation" else 1 if row.possible else 2)
 
 
 def _verdict(rows: Sequence[Row]) -> Verdict:
@@ -211,23 +215,23 @@ def _sure(change: Change) -> str:
 def _named(verdict: Verdict, change: Change, rows: Sequence[Row]) -> Row | None:
     """The row that the words are about: the likely cause, else the operation that is nearest."""
     possible = (row for row in rows if row.possible)
-    if verdict is Verdict.DATA:
-        return next(row for row in possible if row.kind in DATA)
-    found = next((row for row in possible if _VERDICTS.get(row.kind) is verdict), None)
+    kinds = DATA if verdict is Verdict.DATA else [kind for kind, item in _VERDICTS.items() if item is verdict]
+    found = next((row for row in possible if row.kind in kinds), None)
     operations = [row for row in rows if row.kind == "operation"]
     return found or min(operations, key=lambda row: abs(row.at - change.at), default=None)
 
 
 def _told(verdict: Verdict, change: Change, rows: Sequence[Row], named: Row | None) -> str:
+    moved = ", the data changed" if verdict is Verdict.DATA and (named is None or not named.possible) else ""
     if named is None:
-        return "; no operation, alias move, scaling, node or traffic change is known then"
+        return f"; no operation, alias move, scaling, node or traffic change is known then{moved}"
     if named.possible:
         # Drift and accuracy are a version's own: another version has others.
         traffic = any(row.possible and row.kind == "rate" for row in rows)
         also = " and the traffic changed, too" if verdict is Verdict.DEPLOY and traffic else ""
         return f"; {named.words} {_placed(named)}: {verdict} is likely{also}"
     side = "before" if named.at > change.at else "after"
-    return f"; {span(abs(named.at - change.at))} {side} {named.words}: not this deploy"
+    return f"; {span(abs(named.at - change.at))} {side} {named.words}: not this deploy{moved}"
 
 
 def _placed(row: Row) -> str:

@@ -157,7 +157,7 @@ def judged(about: str, found: Sequence[Shift], happenings: Iterable[Happening], 
 
 
 def happenings(
-    service: ModelService, records: Iterable[Record], events: Iterable[EventLine], moves: Iterable[AliasMove] = ()
+    service: ModelService, records: Iterable[Record], events: Sequence[EventLine], moves: Iterable[AliasMove] = ()
 ) -> list[Happening]:
     """What is known to have happened to a service."""
     found = [_operated(service, record) for record in records if record.outcome in DONE and record.kind not in STILL]
@@ -170,9 +170,22 @@ def happenings(
             found.append(Happening(event.at, kind, f"{event.object}: {event.message}"))
         elif event.reason in NODES:
             found.append(Happening(event.at, "node", f"{event.object}: {event.reason} {event.message}".strip()))
-        elif event.reason in STARTED:
-            found.append(Happening(event.at, "event", f"{event.object}: {event.reason} {event.message}".strip()))
-    return [*found, *_pods(service)]
+    return [*found, *_complaints(events), *_pods(service)]
+
+
+def _complaints(events: Iterable[EventLine]) -> list[Happening]:
+    """What pods complain of, those of one reason together."""
+    of_reason: dict[str, list[EventLine]] = {}
+    for event in events:
+        if event.reason in STARTED:
+            of_reason.setdefault(event.reason, []).append(event)
+    found = []
+    for reason, lines in of_reason.items():
+        first, objects = min(lines, key=lambda line: line.at), {line.object for line in lines}
+        who = first.object if len(objects) == 1 else f"{len(objects)} pods"
+        words = f"{reason} on {who}: {first.message}"
+        found.append(Happening(max(line.at for line in lines), "event", words, first.at))
+    return found
 
 
 def _operated(service: ModelService, record: Record) -> Happening:
