@@ -11,7 +11,7 @@ from pathlib import Path
 from e2e import conftest as e2e
 from mlconsole.cluster.connection import Connection
 from mlconsole.cluster.errors import ClusterError
-from mlconsole.demo import plainmodels
+from mlconsole.demo import manifests, plainmodels
 
 NAME = "fraud-scorer"
 SLEEP = {"preStop": {"exec": {"command": ["/bin/sleep", "4"]}}}
@@ -68,11 +68,18 @@ class Patient(e2e.Service):
         return found
 
 
+class PatientPlain(Patient):
+    """One Deployment without a colour."""
+
+    def placed(self):
+        return manifests.Placed(NAME, "", 2, 0, {"": e2e.BLUE}, "", 20.0)
+
+
 @contextlib.contextmanager
-def real(folder):
+def real(folder, kind=Patient):
     """A namespace of the real cluster with the service and load on it, until the block ends."""
     namespace = f"mlconsole-kills-{secrets.token_hex(4)}"
-    host, port = asyncio.run(_made(namespace, folder))
+    host, port = asyncio.run(_made(namespace, folder, kind))
     counts = folder / "load.json"
     features = str(len(plainmodels.FEATURES[NAME]))
     load = subprocess.Popen([sys.executable, "-m", "kills.load", host, str(port), features, counts], cwd=_ROOT)
@@ -88,7 +95,7 @@ def real(folder):
 _ROOT = Path(__file__).parents[1]
 
 
-async def _made(namespace, folder):
+async def _made(namespace, folder, kind):
     async with _connection(namespace) as connection:
         await connection.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
 
@@ -99,7 +106,7 @@ async def _made(namespace, folder):
                 return None
 
         await e2e.within(e2e.DEADLINE, account)
-        service = Patient(connection, folder)
+        service = kind(connection, folder)
         await service.create()
         return service.address
 

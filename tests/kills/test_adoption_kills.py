@@ -9,11 +9,11 @@ from mlconsole.domain.deploying import COLOR_LABEL
 from mlconsole.domain.history import Kind, Outcome
 from mlconsole.domain.services import Shape
 
-from .conftest import EVERY, KILLED, Stage, ended, staged
+from . import places
+from .conftest import EVERY, KILLED, PLACES, Stage, ended, only_where_all_are_tried, staged
 from .places import Embedded
 from .test_kills import short
 
-NAME, COPY = "eta", "eta-blue"
 ALLOWED = {"resume": {Outcome.VERIFIED}, "abort": {Outcome.ABORTED, Outcome.RETURNED, Outcome.VERIFIED}}
 """How what was taken up may end: what is being retired is not moved back by an abort any more."""
 WAYS = tuple(ALLOWED)
@@ -28,28 +28,29 @@ CASES = (
 class Plain(Stage):
     """`Stage` on the world's plain service."""
 
-    name, features = NAME, 3
+    name, features, size = "eta", 3, 1
 
     async def plan(self, kind, **_):
         await self.forget()
         await self.settled()
-        return await self.session.plan(kind, NAME)
+        return await self.session.plan(kind, self.name)
 
     async def adopted(self, where=""):
         """Whether it is adopted and whole, else plain and whole; anything between fails."""
-        service = (await self.session.detail(NAME)).service
+        name, copy = self.name, f"{self.name}-blue"
+        service = (await self.session.detail(name)).service
         apps = await self.get(self.deployment())
         sizes = {item["metadata"]["name"]: item["spec"]["replicas"] for item in apps["items"]}
-        sizes = {name: size for name, size in sizes.items() if name.startswith(NAME)}
-        plain = await self.get(self.deployment(NAME))
+        sizes = {item: size for item, size in sizes.items() if item.startswith(name)}
+        plain = await self.get(self.deployment(name))
         note = adopting.of(plain)
-        selector = {"app": NAME}
+        selector = {"app": name}
         if service.shape is Shape.PLAIN:
-            assert (service.selector, sizes, note) == (selector, {NAME: 1}, None), where
+            assert (service.selector, sizes, note) == (selector, {name: self.size}, None), where
             return False
         assert service.selector == {**selector, COLOR_LABEL: "blue"}, where
-        assert sizes == {NAME: 0, COPY: 1}, where
-        assert note == adopting.Adopted(NAME, COPY, COLOR_LABEL, 1), where
+        assert sizes == {name: 0, copy: self.size}, where
+        assert note == adopting.Adopted(name, copy, COLOR_LABEL, self.size), where
         return True
 
     async def be(self, adopted):
@@ -60,10 +61,28 @@ class Plain(Stage):
             assert await self.adopted() is adopted, self.said(plan)
 
 
-@pytest.fixture
-async def plain(world, tmp_path, nursery, monkeypatch):
+class RealPlain(Plain):
+    """`Stage` on the plain service of a real cluster."""
+
+    name, features, size = places.NAME, 5, 2
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def plain_place(request, tmp_path_factory):
     """Where adoptions are killed."""
-    async with staged(Embedded(world), tmp_path, nursery, monkeypatch, kind=Plain) as found:
+    if request.param == "embedded":
+        yield Embedded(request.getfixturevalue("world"))
+        return
+    only_where_all_are_tried(places.Real, tried=False)
+    with places.real(tmp_path_factory.mktemp("real"), places.PatientPlain) as found:
+        yield found
+
+
+@pytest.fixture
+async def plain(plain_place, tmp_path, nursery, monkeypatch):
+    """A service that is to be adopted, or given back."""
+    kind = RealPlain if plain_place.real else Plain
+    async with staged(plain_place, tmp_path, nursery, monkeypatch, kind=kind) as found:
         yield found
 
 
