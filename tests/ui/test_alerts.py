@@ -3,8 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from mlconsole.domain.alerts import Alert, Handling, Severity, State
+from mlconsole.domain.alerts import Alert, Handling, Severity, State, Unjudged
 from mlconsole.domain.attribution import Cause, Row, Verdict
+from mlconsole.domain.history import Kind, Outcome, Record
 from mlconsole.domain.services import Health
 from mlconsole.engine import protocol
 from mlconsole.ui import calling
@@ -206,3 +207,42 @@ def test_what_is_unknown_stands_on_the_page():
         plain(item) for item in render.details(replace(SLOW, unknown_since=NOW - 60, why="no data"), None, NOW, 60)
     ]
     assert any("UNKNOWN" in item and "no data" in item for item in lines)
+
+
+async def test_the_operation_that_is_named_is_opened_whole(silent):
+    async with silent((80, 24)) as driver:
+        await ready(driver)
+        driver.told(told(SLOW))
+        await driver.press("w")
+        await driver.until("severity", "slow")
+        await driver.press("enter")
+        await driver.until("Deploy or data?  being looked at", gone=("o the operation",))
+        record = Record("op-1", Kind.SWITCH, "fraud", "ml", NOW - 60, "ann", reason="friday", outcome=Outcome.VERIFIED)
+        driver.told(protocol.AlertCause(SLOW.id, BEFORE, record))
+        await driver.until("NOT THE DEPLOY", "o the operation")
+        await driver.press("o")
+        await driver.until("switch of fraud", "friday")
+        await driver.press("escape")
+        await driver.until("NOT THE DEPLOY")
+
+
+def test_what_is_not_judged_is_said_together_and_not_without_end():
+    some = [Unjudged(f"drift-{n}", tuple(f"ml/s{m}" for m in range(8)), "no figures") for n in range(6)]
+    lines = [plain(item) for item in render.told(told(unjudged=tuple(some)), NOW, 100)]
+    assert lines[0] == "not judged: drift-0 on s0, s1, s2, s3, s4 and 3 more: no figures"
+    assert lines[-1] == "and 2 more that cannot be judged now: mlconsole alerts tells all"
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize(
+    ("more", "silencing", "keys"),
+    [
+        ({}, "", "asc"),
+        ({"handled": Handling("acknowledge", "ann", NOW)}, "", "asuc"),
+        ({"handled": Handling("snooze", "ann", NOW - 90, NOW - 30)}, "", "asc"),
+        ({"sources": ("alertmanager",)}, "", "asSc"),
+        ({"sources": ("alertmanager",), "service": ""}, "read-only", "as"),
+    ],
+)
+def test_no_key_for_what_cannot_be(more, silencing, keys):
+    assert "".join(key for key, _ in render.verbs(replace(SLOW, **more), NOW, silencing)) == keys

@@ -124,18 +124,27 @@ def details(alert: Alert, cause: Cause | None, now: float, width: int) -> list[L
         ("UNKNOWN", unknown, Slot.WARN),
         ("wrong if", alert.condition, Slot.PLAIN),
         ("in hand", "; ".join(filter(None, (handled, note))), Slot.GOOD),
+    )
+    origin = (
         ("labels", labels, Slot.DIM),
         ("query", alert.query, Slot.DIM),
         ("from", " and ".join(alert.sources), Slot.DIM),
         ("written", alert.origin, Slot.DIM),
     )
+    found = [*_facts(facts, width), EMPTY]
+    cause_lines = likely(cause, alert, now, width)
+    return [*found, *cause_lines, *([EMPTY] if cause_lines else []), *_facts(origin, width)]
+
+
+def _facts(facts: Iterable[tuple[str, str, Slot]], width: int) -> list[Line]:
+    """A name and its words, wrapped; none for what is empty."""
     found: list[Line] = []
     for name, value, style in facts:
         if value:
             first, *more = wrapped(value, max(10, width - 10), style, 4)
             found.append(line(Span(f"{name:<9} ", Slot.DIM), *first))
             found += [line(" " * 10, *piece) for piece in more]
-    return [*found, EMPTY, *likely(cause, alert, now, width)]
+    return found
 
 
 def likely(cause: Cause | None, alert: Alert, now: float, width: int) -> list[Line]:
