@@ -341,7 +341,7 @@ async def test_what_a_plan_asks_is_in_sight_in_a_small_terminal(console, at_home
     async with console(size=size) as driver:
         await driver.look_at("fraud-scorer")
         await driver.press("s")
-        await driver.until("Switch fraud-scorer", "type the service's", "reason: it goes on", " No ")
+        await driver.until("Switch fraud-scorer", "type the service's", "reason", "it goes on", " No ")
         await driver.press(*"wrong", "enter", "enter", "y")
         # What another test left of its history may stop it first.
         assert re.search("production: type|stopped by", await driver.until("wrong", " No "))
