@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlencode
 
 import pytest
+from msgspec.structs import replace
 
 from mlconsole.config import ServiceSettings, Settings
 from mlconsole.engine.figures import FromPrometheus, Window
@@ -97,8 +98,12 @@ def query(store, word, **params):
     return json.loads(stores.got(f"{store.url}/api/v1/{word}?{urlencode(params, doseq=True)}"))["data"]
 
 
-def answered(store, asked):
-    replies = ask(Endpoint(store.url), [item.question for item in asked])
+def answered(store, asked, until=0):
+    """Ask, as of now or as of a moment that was, and hand the answers over."""
+    questions = [item.question for item in asked]
+    if until:
+        questions = [replace(one, start=until - 60, end=until, step=30) for one in questions]
+    replies = ask(Endpoint(store.url), questions)
     for item, reply in zip(asked, replies, strict=True):
         assert reply.failure is None, (item.question, reply.failure)
         assert reply.warnings == ()
@@ -185,7 +190,7 @@ def test_the_rows_of_a_fleet_of_all_dialects(scraped):
     fleet = Fleet(Settings())
     mine = [SERVICES[one.name] for one in requested()]
     for _ in range(2):
-        answered(scraped, fleet.questions(mine, "", time.time()))
+        answered(scraped, fleet.questions(mine, "", time.time()), scraped.known)
         fleet.settle({one.key: one for one in mine}, time.time(), 0.0)
     for one in requested():
         rows = {row.color: row for row in fleet.figures.glances[SERVICES[one.name].key]}
