@@ -60,8 +60,11 @@ def writes(path, code=0):
 
 
 async def test_a_command_gets_json_on_its_standard_input_once_a_firing(tmp_path):
+    async def cause():
+        return "began 4 min before"
+
     one = notifier(command=writes(tmp_path / "told"))
-    assert await one.tell(SLOW, "prod", "began 4 min before")
+    assert await one.tell(SLOW, "prod", cause)
     assert not await one.tell(SLOW, "prod")
     assert await one.tell(replace(SLOW, state=State.RESOLVED, ends_at=NOW + 60), "prod")
     first, second = map(json.loads, (tmp_path / "told").read_text().splitlines())
@@ -84,6 +87,25 @@ async def test_a_command_that_fails_is_said_and_ends(command, words):
     one = notifier(command=command, command_timeout=0.5)
     assert await one.tell(SLOW, "prod")
     assert words in one.problem
+
+
+async def test_what_is_said_of_one_alert_leaves_in_its_order(tmp_path):
+    told, known = tmp_path / "told", asyncio.Event()
+
+    async def slowly():
+        await known.wait()
+        return "a cause that takes long to find"
+
+    one = notifier(command=writes(told))
+    fires = asyncio.create_task(one.tell(SLOW, "prod", slowly))
+    assert await one.tell(replace(SLOW, id="other"), "prod"), "another alert waits for nothing"
+    over = asyncio.create_task(one.tell(replace(SLOW, state=State.RESOLVED, ends_at=NOW + 60), "prod"))
+    assert await one.tell(replace(SLOW, id="third"), "prod")
+    known.set()
+    assert await fires
+    assert await over
+    said = [(item["id"], item["status"]) for item in map(json.loads, told.read_text().splitlines())]
+    assert said == [("other", "firing"), ("third", "firing"), (SLOW.id, "firing"), (SLOW.id, "resolved")]
 
 
 async def test_what_a_command_started_ends_with_it(tmp_path):

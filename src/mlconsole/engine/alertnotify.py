@@ -14,8 +14,9 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -70,6 +71,7 @@ class Notifier:
         self._clock = clock
         self._sent: deque[float] = deque()
         self._suppressed = 0
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.problem = ""
         """What went wrong with the last one, in words."""
 
@@ -84,8 +86,16 @@ class Notifier:
         fires = alert.state is State.FIRING or (alert.state is State.RESOLVED and self._settings.resolved)
         return self.wanted and fires and RANK[alert.severity] <= least
 
-    async def tell(self, alert: Alert, place: str, cause: str = "") -> bool:
-        """Tell it, unless it was told; whether it was now. Raises OSError where the claim cannot be kept."""
+    async def tell(self, alert: Alert, place: str, why: Callable[[], Awaitable[str]] | None = None) -> bool:
+        """Tell it, unless it was told; whether it was now. Raises OSError where the claim cannot be kept.
+
+        `why` is asked for what it is of. What is said of one alert leaves in the order in which it came: that it is
+        over never before that it fires.
+        """
+        async with self._turns.setdefault(alert.id, asyncio.Lock()):
+            return await self._tell(alert, place, why)
+
+    async def _tell(self, alert: Alert, place: str, why: Callable[[], Awaitable[str]] | None) -> bool:
         status = "resolved" if alert.state is State.RESOLVED else "firing"
         if not await asyncio.to_thread(self._claim, f"{place}|{alert.id}|{status}"):
             return False
@@ -97,8 +107,9 @@ class Notifier:
             self.problem = f"{self._suppressed} not told: more than {self._settings.per_minute} a minute"
             return False
         self._sent.append(now)
-        body = msgspec.json.encode(payload(alert, place, cause, self._suppressed))
-        self._suppressed, problems = 0, []
+        suppressed, self._suppressed = self._suppressed, 0
+        cause = await why() if why is not None else ""
+        body, problems = msgspec.json.encode(payload(alert, place, cause, suppressed)), []
         if self._settings.command:
             problems.append(await run(self._settings.command, body, self._settings.command_timeout))
         if self._settings.webhook.url:

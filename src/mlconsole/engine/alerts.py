@@ -172,11 +172,13 @@ class Alerts:
         self._marks.append((alert.service, Mark(alert.fired_at, "alert", f"{alert.name} fires")))
 
     async def _tell(self, scope: Scope, alert: Alert) -> None:
-        cause = ""
-        if alert.service and alert.state is State.FIRING:
+        async def why() -> str:
+            if not alert.service or alert.state is not State.FIRING:
+                return ""
             found, _ = await self._causes.of(scope, alert)
-            cause = found.words
-        await self.notifier.tell(alert, context(scope), cause)
+            return found.words
+
+        await self.notifier.tell(alert, context(scope), why)
 
     # ---- what is so
 
