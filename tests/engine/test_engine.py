@@ -306,6 +306,20 @@ async def test_an_operation_under_way_ends_where_it_was_confirmed(good, ui):
     assert (await good.selector())["color"] == "blue"
 
 
+async def test_the_registry_is_read_again_when_an_operation_goes_on(good, ui, monkeypatch):
+    """Its alias moves with the traffic: until that is seen, the two would seem to disagree."""
+    read = []
+    monkeypatch.setattr("mlconsole.registry.feed.RegistryFeed.read_soon", lambda feed: read.append(feed))
+    await ui.send(protocol.MakePlan(1, "rollback", "ml/fraud"))
+    planned = await ui.wait(protocol.Planned)
+    assert read == []
+    await ui.send(protocol.Confirm(1, planned.hash))
+    await ui.wait(protocol.Operations, lambda found: found.lines)
+    assert read
+    await ui.wait(protocol.Operations, lambda found: not found.lines)
+    assert len(read) > 1
+
+
 async def test_a_cluster_that_goes_away_is_stale_and_comes_back_by_itself(good, ui):
     await ui.wait(protocol.Sources, lambda sources: sources.states[0].condition is Condition.LIVE)
     await ui.wait(protocol.Fleet, lambda fleet: fleet.complete)

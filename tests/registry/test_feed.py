@@ -192,6 +192,23 @@ async def test_a_feed_that_broke_says_so_in_the_log_and_goes_on(monkeypatch, cap
     assert "broken once" in caplog.text
 
 
+async def test_it_is_read_at_once_where_something_is_said_to_have_changed():
+    changed = asyncio.Event()
+    feed = RegistryFeed(Registry("sqlite:///x", refresh=3600.0), ManyModels(), changed.set)
+    feed.read_soon()  # not while it is not known whether it answers
+    feed.start()
+    async with asyncio.timeout(DEADLINE):
+        while feed.state.condition is not Condition.LIVE:
+            await changed.wait()
+            changed.clear()
+        contact = feed.state.last_contact
+        feed.read_soon()
+        while feed.state.last_contact <= contact:
+            await changed.wait()
+            changed.clear()
+    await feed.stop()
+
+
 async def test_data_past_its_limit_is_stale(sqlite_uri, watching):
     one = watching(sqlite_uri, MODEL)
     await one.until(lambda: one.feed.model(MODEL)[0])

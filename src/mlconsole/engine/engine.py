@@ -22,6 +22,7 @@ from mlconsole.cluster.cache import ClusterCache
 from mlconsole.cluster.errors import ClusterError
 from mlconsole.config import Settings
 from mlconsole.domain.history import Record
+from mlconsole.domain.phases import Phase
 from mlconsole.domain.services import ModelService
 from mlconsole.domain.sources import SourceState
 from mlconsole.domain.telemetry import Mark
@@ -95,6 +96,8 @@ class Engine:
         self._overview = Overview(self._settings)
         self._operations_due, self._any_under_way, self._operations_at = True, False, float("-inf")
         self._presence_due, self._presence_at = True, float("-inf")
+        self._phases: dict[str, Phase] = {}
+        """Of the operations under way, as they were seen last."""
 
     # ---- life
 
@@ -367,6 +370,11 @@ class Engine:
             self._operations_due, self._operations_at = False, now
             found = self._overview.lines(cache.inventory, cache.services, user)
             self._any_under_way = bool(found.lines)
+            phases = {line.operation.id: line.operation.phase for line in found.lines}
+            if phases != self._phases:
+                self._phases = phases
+                # An alias may have moved with it: until that is read, traffic and registry seem to disagree.
+                self._feeds.read_registry()
             yield from self._changed(found)
 
     def _presence(self, scope: Scope) -> Iterator[protocol.Publication]:

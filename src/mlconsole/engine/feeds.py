@@ -83,6 +83,10 @@ class Feeds:
         self._metrics.reconnect()
         self._docker.reconnect()
 
+    def read_registry(self) -> None:
+        """Read it now, if it answers at all."""
+        self._registry.read_soon()
+
     # ---- what is looked at
 
     def place_changed(self, context: str, namespace: str, *, home: bool) -> None:

@@ -108,6 +108,11 @@ class RegistryFeed:
         self._backoff.reset()
         self._kick.set()
 
+    def read_soon(self) -> None:
+        """Read at once what is said to have changed; while the registry is down its back-off holds."""
+        if self._state.condition is Condition.LIVE:
+            self._kick.set()
+
     # ---- what is asked
 
     @property
