@@ -99,9 +99,18 @@ def test_what_names_no_version_is_restricted_to_the_pods_of_the_release():
         assert r'pod=~"churn\\-green\\-5b7c9d8f6-[a-z0-9]+"' in query
         assert "request_predict_seconds" in query
         assert "version" not in query
-    other = replace(TARGET, pods=(pod_of("someone-elses-pod"),))
-    asking = since.asked(SERVICE, other, ["rate"], 42, {}, KSERVE)
-    assert r'pod=~"churn\\-green-[a-z0-9]+-[a-z0-9]+"' in asking.queries["rate"]
+
+
+@pytest.mark.parametrize("pods", [("someone-elses-pod",), ()], ids=["named otherwise", "none"])
+def test_what_names_no_version_is_unknown_where_the_pods_do_not_tell_the_release(pods):
+    target = replace(TARGET, pods=tuple(map(pod_of, pods)))
+    asking = since.asked(SERVICE, target, ["p95", "rate"], 42, {}, KSERVE)
+    assert asking.queries == {}
+    found = since.answered(SERVICE, target, ["p95", "rate"], asking, {})
+    assert found.values == {"p95": None, "rate": None}
+    assert found.why == "the names of green's pods do not tell which of them are of v8"
+    assert not found.early
+    assert set(since.asked(SERVICE, target, ["p95"], 42, {}, OURS).queries) == {"p95", "n", "age"}
 
 
 def pod_of(name, **more):

@@ -97,6 +97,8 @@ def asked(
         text, dialect = queries.override(alone, stat, own, window), panels.telling(panel, stat, known)
         if text:
             found[name] = text
+        elif dialect is not None and (why := _mixed(color, dialect)):
+            unknown[name] = why
         elif dialect is not None:
             found[name] = queries.panel_query(stat, dialect, _scope(alone, dialect), seconds)
             versions[name] = dialect.version
@@ -109,7 +111,7 @@ def asked(
         queries.override(alone, "rate", own, window),
         panels.telling(panels.definitions()["rate"], "rate", known),
     )
-    if dialect is not None:
+    if dialect is not None and not _mixed(color, dialect):
         found["age"] = queries.age_query(dialect, _scope(alone, dialect))
         found["n"] = queries.count_query(dialect, _scope(alone, dialect), seconds)
         versions |= {"age": dialect.version, "n": dialect.version}
@@ -122,6 +124,13 @@ def asked(
 def _scope(alone: ModelService, dialect: Dialect) -> queries.Scope:
     """Of a dialect that names no version what a colour runs is told by its pods."""
     return queries.Scope([alone], "" if dialect.version else matching.release_pods(alone.colors[0]))
+
+
+def _mixed(color: Color, dialect: Dialect) -> str:
+    """Why what a colour runs cannot be told from what it ran before (I22), or empty."""
+    if dialect.version or matching.release_pods(color):
+        return ""
+    return f"the names of {color.name}'s pods do not tell which of them are of {color.release.label}"
 
 
 def _untold(panel: Definition, stat: str, color: Color, known: frozenset[str], podless: Collection[str]) -> str:
