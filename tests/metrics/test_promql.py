@@ -312,24 +312,52 @@ async def test_a_service_of_another_dialect_has_its_row_and_its_panels(feed):
     assert len((await until(lambda: shown("heat"))).series) == 2 * 15
 
 
+class Gate:
+    """The pods of an exporter's colours as a gate without a Prometheus reads them at some moments, the last is now."""
+
+    def __init__(self, name, since, moments, *, moved=False):
+        self.subject = SERVICES[name]
+        exporter = next(one for one in EXPORTERS if one.name == name)
+        blue, green = self.subject.colors
+        self.now = float(moments[0])
+        self.window = Window(self.subject, green, blue, since, moved)
+        self.source = FromPods(None, ServiceSettings(), clock=lambda: self.now)
+        self.source._problems = dict.fromkeys(TRAFFIC, ())
+        self.source._pods = dict.fromkeys(TRAFFIC, 1)
+        for color in self.subject.colors:
+            self.source._counting[color.name] = Counting(color, since)
+        for at in moments:
+            self.now = float(at)
+            for color in self.subject.colors:
+                page = written(exporter.page(TRAFFIC[color.name], at - NOW + 50_000.0, color.pods[0].name)).encode()
+                assert self.source._told(self.subject, color, color.pods[0].name, self.now, page)
+
+    def figures(self, color, *names):
+        return self.source._of(self.window, color, names)
+
+
 def test_a_gate_without_a_prometheus_reads_the_dialect_of_the_pods():
-    subject = SERVICES["istio"]
-    exporter = next(one for one in EXPORTERS if one.name == "istio")
-    now = [float(NOW - 90)]
-    source = FromPods(None, ServiceSettings(), clock=lambda: now[0])
-    window = Window(subject, subject.colors[1], subject.colors[0], NOW - 100.0)
-    source._problems = dict.fromkeys(TRAFFIC, ())
-    source._pods = dict.fromkeys(TRAFFIC, 1)
-    for color in subject.colors:
-        source._counting[color.name] = Counting(color, window.since)
-    for at in range(NOW - 100, NOW + 1, 5):
-        now[0] = float(at)
-        for color in subject.colors:
-            page = written(exporter.page(TRAFFIC[color.name], at - NOW + 50_000.0, color.pods[0].name)).encode()
-            assert source._told(subject, color, color.pods[0].name, float(at), page)
-    for color in subject.colors:
-        found = source._of(window, color, ["p95", "error_share", "rate"])
+    gate = Gate("istio", NOW - 100.0, range(NOW - 100, NOW + 1, 5))
+    for color in gate.subject.colors:
+        found = gate.figures(color, "p95", "error_share", "rate")
         traffic = TRAFFIC[color.name]
         assert found.values == pytest.approx({"p95": 0.475, "error_share": traffic.errors, "rate": traffic.rate})
         assert (found.n, found.why) == (pytest.approx(traffic.rate * 100), "")
-    assert not source._told(subject, subject.colors[0], "p", now[0], b"other_total 1\n")
+    assert not gate.source._told(gate.subject, gate.subject.colors[0], "p", gate.now, b"other_total 1\n")
+
+
+def test_a_rate_of_another_dialect_is_over_the_time_that_it_was_read():
+    gate = Gate("kserve", NOW - 60.0, (NOW - 10, NOW))
+    gate.now += 5.0
+    found = gate.figures(gate.window.target, "rate")
+    assert found.values["rate"] == pytest.approx(TRAFFIC["green"].rate)
+    assert (found.n, found.age) == (pytest.approx(TRAFFIC["green"].rate * 10), 5.0)
+
+
+def test_what_another_dialect_counted_before_the_switch_is_not_known():
+    gate = Gate("kserve", NOW - 60.0, range(NOW - 60, NOW + 1, 5), moved=True)
+    left = gate.figures(gate.window.live, "p95", "rate")
+    assert (left.values, left.n) == ({}, None)
+    assert left.why == "what blue did before the switch is not known: its pages are read only since"
+    assert "since it was first read" in left.query
+    assert gate.figures(gate.window.target, "p95").values["p95"] == pytest.approx(0.475)

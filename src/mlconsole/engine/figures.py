@@ -271,9 +271,12 @@ class FromPods:
 
     def _computed(self, window: Window, color: Color, names: Collection[str]) -> Figures:
         """What the panels' queries make of the pages of another dialect, since they were first read."""
+        if window.moved and color is window.live:
+            return Figures(why=f"what {color.name} did before the switch is not known: its pages are read only since")
         samples, now = self._samples[color.name], self._clock()
         known = local.known(window.service, samples).get(color.name, frozenset())
-        seconds = max(1, min(since.LONGEST, math.ceil(now - window.since)))
+        watched = samples.last - max(window.since, samples.first)
+        seconds = max(1, min(since.LONGEST, math.ceil(watched)))
         asking = since.asked(window.service, color, names, seconds, {}, known)
         asking.queries.pop("age", None)
         replies = {name: local.answer(samples, Question(text)) for name, text in asking.queries.items()}
@@ -285,14 +288,15 @@ class FromPods:
             return Figures(why=self._failed, error=True)
         counting = self._counting[color.name]
         problems = self._problems[color.name]
-        past = "since its processes began" if window.moved and color is window.live else ""
+        told = color.name in self._samples
+        past = "since its processes began" if window.moved and color is window.live and not told else ""
         span = past or f"since {_clock_time(counting.began)}"
         query = f"GET /metrics of {self._pods[color.name]} pods of {color.name} through the API server, {span}"
         if problems:
             # A pod that cannot be read may be the one that is sick.
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             return Figures(why=problems[0] + more, error=True, query=query)
-        if color.name in self._samples:
+        if told:
             return replace(self._computed(window, color, names), query=query)
         found = counting.figures(window.service, self._clock(), "")
         return replace(found, query=query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -31,7 +32,8 @@ class Samples(promql.Source):
         self.keep = keep
         self.patience = promql.LOOKBACK
         """Seconds after which a pod that is not read any more has no level."""
-        self.last = 0.0
+        self.first, self.last = math.inf, 0.0
+        """When it was read first, and last."""
         self._by_name: dict[str, dict[Labels, _Series]] = {}
         self._found: dict[tuple[Matcher, ...], list[_Series]] = {}
         """By what was looked for, until there are other series."""
@@ -52,7 +54,7 @@ class Samples(promql.Source):
                 series.times.append(at)
                 series.values.append(line.value)
                 self._count += 1
-        self.last = max(self.last, at)
+        self.first, self.last = min(self.first, at), max(self.last, at)
         if self._count > MOST_SAMPLES:
             self.keep *= 0.75
             self._prune()
