@@ -15,7 +15,7 @@ from aiohttp import web
 from mlconsole.demo.apiserver.auth import Rule, User
 from mlconsole.demo.apiserver.server import serve
 
-from .test_alerts import unready
+from .test_alerts import MERGE, unready
 
 MANIFEST = Path(__file__).parents[2] / "docs" / "watch.yaml"
 DEADLINE = 60.0
@@ -108,6 +108,11 @@ def test_it_is_bound_to_its_own_account_alone_and_may_change_nothing(documents):
 async def test_it_runs_with_its_rights_tells_the_webhook_once_and_ends_on_sigterm(fraud, home, documents, hook):
     for kind, path in COLLECTIONS.items():
         await fraud.post(path, documents[kind])
+    await fraud.merge(f"{fraud.core}/services/fraud", {"spec": {"ports": [{"port": 80, "targetPort": "http"}]}})
+    for pod in fraud.store.list("pods", "ml")[0]:
+        ports = [{"name": "http", "containerPort": 8000}]
+        body = {"spec": {"containers": [{**pod["spec"]["containers"][0], "ports": ports}]}}
+        fraud.store.patch("pods", "ml", pod["metadata"]["name"], body, MERGE)
     url, heard = hook
     settings = documents["ConfigMap"]["data"]["mlconsole.toml"]
     assert "http://prometheus.monitoring:9090" in settings

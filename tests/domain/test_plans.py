@@ -182,6 +182,14 @@ def test_of_two_writes_of_one_object_none_is_told_the_others_change():
     assert changes(both, last) == ""
 
 
+def test_what_undoes_a_write_or_marks_the_object_is_not_told_as_what_the_plan_changes():
+    write = Write("services", "ml", "m")
+    forward = plan(writes=(write,), diffs=DEPLOYED)
+    assert changes(forward, write)
+    assert changes(forward, replace(write, delete=True)) == ""
+    assert changes(forward, replace(write, patch=({"op": "remove", "path": "/metadata/annotations/x"},))) == ""
+
+
 @pytest.mark.parametrize(
     "change",
     [

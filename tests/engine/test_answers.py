@@ -18,6 +18,7 @@ REFUSAL = {"kind": "Status", "reason": "Forbidden", "message": 'cannot get resou
         (503, {"ready": False}, Match.FAILED, "answered 503"),
         (403, REFUSAL, Match.SILENT, 'does not allow it: cannot get resource "pods/proxy"'),
         (403, {"reason": "no token"}, Match.FAILED, "answered 403"),
+        (403, {"reason": "Forbidden", "message": "the model's own gateway"}, Match.FAILED, "answered 403"),
         (403, ["no"], Match.FAILED, "answered 403"),
     ],
 )

@@ -230,8 +230,10 @@ class Connection:
             self._retired.append(self._rest)
             self._make_session()
             while len(self._retired) > 1:
-                await self._retired[0].close()
-                self._retired.pop(0)
+                oldest = self._retired[0]
+                await oldest.close()
+                if oldest in self._retired:  # else all of them were closed meanwhile
+                    self._retired.remove(oldest)
             return True
 
     # ---- who and where

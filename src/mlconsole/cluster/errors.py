@@ -117,6 +117,7 @@ class Details(Struct, frozen=True, rename="camel"):
 class Status(Struct, frozen=True, rename="camel"):
     """The body of a Kubernetes error, and the object of a watch's ERROR event."""
 
+    kind: str | None = None
     message: str | None = None
     reason: str | None = None
     code: int | None = None

@@ -364,8 +364,11 @@ TOLD = 3
 def changes(plan: Plan, write: Write) -> str:
     """What a write of a plan changes, in a line: `image: a -> b; replicas: 1 -> 3; and 2 more`.
 
-    What serves is told before labels and annotations. Empty where the diffs do not say which write is whose.
+    What serves is told before labels and annotations. Empty where the diffs do not say which write is whose, and for
+    one that is not the plan's: what undoes it, or says on the object what is under way.
     """
+    if write not in (plan.write, *plan.writes):
+        return ""
     named = f"{write.resource[:-1]} {write.namespace}/{write.name}"
     mine = [diff for diff in plan.diffs if diff.object.lower() == named]
     if sum(other.label == write.label for other in plan.writes) > 1:

@@ -95,7 +95,7 @@ def _refusal(body: bytes) -> str:
         said = msgspec.json.decode(body, type=Status)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-    return visible(said.message or "", 200) if said.reason == "Forbidden" else ""
+    return visible(said.message or "", 200) if (said.kind, said.reason) == ("Status", "Forbidden") else ""
 
 
 def _version(headers: dict[str, str], body: bytes) -> str:

@@ -194,17 +194,27 @@ class Session:
         raise PlanError(f"there is no Service {namespace}/{name}", hint, 2)
 
     async def assert_namespace(self, namespace: str) -> None:
-        """Raise PlanError where there is no such namespace, as far as this user may know. Raises ClusterError too.
+        """Raise PlanError where there is no such namespace, as far as this user may know.
 
-        Asked only where nothing was found in it: the API server takes a slip of the keys for an empty namespace.
+        Asked only where nothing was found in it: the API server takes a slip of the keys for an empty namespace. What
+        was found stands where this cannot be asked.
         """
-        async with asyncio.timeout(READ_SECONDS):
-            names = await namespaces(self.connection)
-        if not namespace or not names or namespace in names:
+        if not namespace:
+            return
+        names: tuple[str, ...] = ()
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await self.connection.namespace_uid(namespace)
+                return
+        except NotFound:
+            with contextlib.suppress(ClusterError, TimeoutError):
+                async with asyncio.timeout(READ_SECONDS):
+                    names = await namespaces(self.connection)
+        except (ClusterError, TimeoutError):
             return
         near = difflib.get_close_matches(namespace, names, 3) or names[:5]
         words = f"there is no namespace {namespace} in context {self.connection.identity.context}"
-        raise PlanError(words, f"there is {', '.join(near)}", 2)
+        raise PlanError(words, f"there is {', '.join(near)}" if near else "check the name and the context", 2)
 
     # ---- what is under way
 
