@@ -8,9 +8,13 @@ import random
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
+from mlconsole.config import Metrics, Settings
 from mlconsole.domain.drift import Basis, DriftVerdict, Kind
 from mlconsole.domain.reference import Brought, Categorical, Numeric, Reference
 from mlconsole.metrics import queries
+from mlconsole.metrics.answers import Reply, Row
+from mlconsole.metrics.features import Past
+from mlconsole.metrics.observer import Observer
 from mlconsole.monitor import ModelMonitor
 
 from .conftest import REAL, matrix, service, until, vector
@@ -212,3 +216,38 @@ async def test_what_the_registry_brings_counts_from_the_next_look_on(stand_in, f
     asking.judge_again()
     await until(lambda: asking.drift("ml/churn").references["green"].basis is Basis.REGISTRY)
     assert asking.drift("ml/churn").features[0].verdict is DriftVerdict.OK
+
+
+class Late:
+    """A worker whose answers are there when they are let go."""
+
+    def __init__(self):
+        self.asked, self.free = asyncio.Event(), asyncio.Event()
+        self.free.set()
+
+    async def run(self, _ask, _endpoint, questions, timeout):
+        self.asked.set()
+        await self.free.wait()
+        who = {"namespace": "ml", "deployment": "churn-green", "version": "8", "feature": "x", "le": "+Inf"}
+        return [Reply((Row(who, [1.0], [1000.0]),)) for _ in questions]
+
+
+async def test_what_comes_late_of_the_service_before_is_not_the_selected_ones():
+    late = Late()
+    asking = Observer(Settings(metrics=Metrics(prometheus_url="http://127.0.0.1:1")), late, lambda _key: None)
+    other = service({"green": ["fraud-green-5b7c9d8f6-fghij"]}, name="fraud")
+    asking.fleet([SERVICE, other])
+    asking.select(SERVICE)
+    assert await asking._round()
+    assert asking.drift(SERVICE.key).features
+    late.free.clear()
+    late.asked.clear()
+    asking.judge_again()
+    asking._labels_asked = -math.inf
+    round_ = asyncio.create_task(asking._round())
+    await late.asked.wait()
+    asking.select(other)
+    late.free.set()
+    assert await round_
+    assert asking.drift(other.key) is None
+    assert (asking._labels, asking._references, asking._past) == ((), (), Past())

@@ -13,6 +13,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from mlconsole.cluster.backoff import Backoff
 from mlconsole.cluster.errors import redact
@@ -277,11 +278,16 @@ class Observer:
         def take_references(reply: Reply) -> None:
             self._take_drift(service, counted[0], reply)
 
-        return [
-            *asked,
+        asked += [
             Asked(Question(queries.feature_query(scope)), counted.append),
             Asked(Question(queries.reference_query(scope)), take_references),
         ]
+        return [Asked(item.question, partial(self._take_of, service.key, item.take)) for item in asked]
+
+    def _take_of(self, key: str, take: Callable[[Reply], None], reply: Reply) -> None:
+        """An answer about a service, which counts while it is the selected one."""
+        if key == self._selected:
+            take(reply)
 
     def _label_questions(self, scope: queries.Scope, now: float) -> list[Asked]:
         """The labels that came, in whole steps of which the last has not ended: asked for seldom, as they come late."""
