@@ -15,6 +15,7 @@ from mlconsole.domain.alerts import Alert, Handling, Severity, State
 from mlconsole.engine import alertnotify
 from mlconsole.engine.alertnotify import Notifier
 from mlconsole.engine.alertstate import REMEMBERED, RESUMED, AlertState
+from mlconsole.engine.offload import WorkerError
 
 from .conftest import until
 
@@ -106,6 +107,21 @@ async def test_what_is_said_of_one_alert_leaves_in_its_order(tmp_path):
     assert await over
     said = [(item["id"], item["status"]) for item in map(json.loads, told.read_text().splitlines())]
     assert said == [("other", "firing"), ("third", "firing"), (SLOW.id, "firing"), (SLOW.id, "resolved")]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_it_is_told_though_its_cause_cannot_be_found(tmp_path, monkeypatch, hangs):
+    monkeypatch.setattr(alertnotify, "CAUSE_SECONDS", 0.05)
+
+    async def broken():
+        if hangs:
+            await asyncio.Event().wait()
+        raise WorkerError("WorkerDied", "the common worker died of shifts")
+
+    one = notifier(command=writes(tmp_path / "told"))
+    assert await one.tell(SLOW, "prod", broken)
+    (line,) = (tmp_path / "told").read_text().splitlines()
+    assert (json.loads(line)["id"], json.loads(line)["cause"]) == (SLOW.id, "")
 
 
 async def test_what_a_command_started_ends_with_it(tmp_path):

@@ -23,7 +23,9 @@ from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.domain.telemetry import Glance
 from mlconsole.engine import alertcause, protocol
 from mlconsole.engine.alerts import Alerts
+from mlconsole.engine.alertsources import AlertSources
 from mlconsole.engine.alertstate import AlertState
+from mlconsole.engine.offload import WorkerError
 from mlconsole.metrics.alertmanager import Others, Silence
 from mlconsole.metrics.answers import Failure, Reply
 
@@ -314,6 +316,19 @@ async def test_a_rule_of_ones_own_is_not_silenced_in_alertmanager(place):
     await place.look(0.9, 0.9, 0.9)
     notice = await place.alerts.handle(protocol.HandleAlert(place.only().id, "silence", 600.0, "known"))
     assert "does not know this alert" in notice.words
+
+
+async def test_a_worker_that_died_is_a_source_that_is_away(place):
+    async def run(function, *args, timeout):
+        raise WorkerError("WorkerDied", "the common worker died of ask")
+
+    place.run = run
+    place.prometheus_url = place.alertmanager_url = "http://there"
+    sources = AlertSources(QUICK, place, place)
+    (reply,) = await sources.ask(["up"])
+    assert "the metrics worker failed: WorkerError" in reply.failure.why
+    assert set((await sources.others()).failures) == {"prometheus", "alertmanager"}
+    assert "the metrics worker failed" in (await sources.silence(None)).why
 
 
 # ---- deploy or data

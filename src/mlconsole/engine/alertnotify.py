@@ -27,6 +27,8 @@ from mlconsole.domain.text import visible
 
 PAUSE = 1.0
 """Seconds before a second try; twice as many before each further one."""
+CAUSE_SECONDS = 15.0
+"""For what it is of: a page that says less is better than one that comes late."""
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 OUTPUT = 2000
 log = logging.getLogger(__name__)
@@ -108,7 +110,7 @@ class Notifier:
             return False
         self._sent.append(now)
         suppressed, self._suppressed = self._suppressed, 0
-        cause = await why() if why is not None else ""
+        cause = await _known(alert, why) if why is not None else ""
         body, problems = msgspec.json.encode(payload(alert, place, cause, suppressed)), []
         if self._settings.command:
             problems.append(await run(self._settings.command, body, self._settings.command_timeout))
@@ -118,6 +120,16 @@ class Notifier:
         if self.problem:
             log.warning("an alert could not be told: %s", self.problem)
         return True
+
+
+async def _known(alert: Alert, why: Callable[[], Awaitable[str]]) -> str:
+    """What it is of, or nothing: whatever keeps that from being found, the alert is told."""
+    try:
+        async with asyncio.timeout(CAUSE_SECONDS):
+            return await why()
+    except Exception:
+        log.exception("the cause of %s was not found in time", visible(alert.id, 200))
+        return ""
 
 
 async def run(command: tuple[str, ...], body: bytes, seconds: float) -> str:

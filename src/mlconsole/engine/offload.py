@@ -37,7 +37,7 @@ NICE = 5
 _PR_SET_PDEATHSIG = 1
 
 
-class WorkerError(Exception):
+class WorkerError(RuntimeError):
     """What a function raised in a worker, where the exception itself cannot or should not travel."""
 
     def __init__(self, kind: str, message: str, trace: str = "") -> None:
