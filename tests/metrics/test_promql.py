@@ -146,6 +146,15 @@ def scraped(exporter, moments):
     return made
 
 
+def drawn(board, shown):
+    """What a board tells when all of it is computed, and after how many calls."""
+    calls = 1
+    told = board.telemetry(shown, 30, "", NOW)
+    while board.unfinished:
+        told, calls = board.telemetry(shown, 30, "", NOW), calls + 1
+    return told, calls
+
+
 SERVING = [one for one in EXPORTERS if not one.labels]
 
 
@@ -155,7 +164,7 @@ def test_every_panel_of_a_dialect_without_a_prometheus(exporter):
     board = LocalBoard(SERVICES[exporter.name], ServiceSettings(), 1.0, made)
     wanted = {color: exporter.figures(traffic) for color, traffic in TRAFFIC.items()}
     for name, lines in wanted["blue"].items():
-        told = board.telemetry((60.0, 0.0, 0.0, name), 30, "", NOW)
+        told, _ = drawn(board, (60.0, 0.0, 0.0, name))
         panel = next(panel for panel in told.panels if panel.id == name)
         found = {(line.color, line.stat): line for line in panel.series}
         assert (told.source, panel.problem) == ("scrape", "")
@@ -164,6 +173,20 @@ def test_every_panel_of_a_dialect_without_a_prometheus(exporter):
             assert one.values == pytest.approx([wanted[color][name][line]] * 60, rel=EXACT, abs=1e-9), (name, line)
     reasons = {panel.id: panel.problem for panel in told.panels}
     assert "takes a Prometheus that scrapes cAdvisor" in reasons["throttling"]
+
+
+def test_what_takes_long_is_computed_a_little_at_each_call(monkeypatch):
+    exporter = next(one for one in SERVING if one.name == "kserve")
+    made = scraped(exporter, range(NOW - 200, NOW + 1, 5))
+    whole, few = drawn(LocalBoard(SERVICES["kserve"], ServiceSettings(), 1.0, made), (60.0, 0.0, 0.0, "latency"))
+    monkeypatch.setattr(local, "AT_ONCE", 0.0)
+    board = LocalBoard(SERVICES["kserve"], ServiceSettings(), 1.0, made)
+    first = board.telemetry((60.0, 0.0, 0.0, "latency"), 30, "", NOW)
+    assert not any(panel.series for panel in first.panels)
+    board.telemetry((30.0, 0.0, 0.0, "latency"), 30, "", NOW)
+    told, calls = drawn(board, (60.0, 0.0, 0.0, "latency"))
+    assert (told.panels, calls > 3 * 60 > few) == (whole.panels, True)
+    assert any(panel.series for panel in told.panels)
 
 
 @pytest.mark.parametrize("exporter", [one for one in SERVING if "rate" in one.figures(BLUE)], ids=lambda one: one.name)
@@ -186,7 +209,7 @@ def test_restarts_are_the_api_servers_count():
         for since, line in local.restarts(color, one.name, float(at), 3600.0):
             made.add(since, {"namespace": "ml", "pod": one.name}, [line])
     board = LocalBoard(subject, ServiceSettings(), 10.0, made)
-    told = board.telemetry((600.0, 0.0, 0.0, "restarts"), 30, "", NOW)
+    told, _ = drawn(board, (600.0, 0.0, 0.0, "restarts"))
     panel = next(panel for panel in told.panels if panel.id == "restarts")
     assert panel.series[0].values[-1] == pytest.approx(3.0, rel=0.02)
 

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from mlconsole.cluster.errors import Unreachable
 from mlconsole.domain.drift import Basis, DriftVerdict, key_of
 from mlconsole.domain.sources import Condition
-from mlconsole.metrics import scrape
+from mlconsole.metrics import local, scrape
 from mlconsole.metrics.scrape import Scraper
+from mlconsole.metrics.scrapedpanels import ScrapedPanels
 
 from .conftest import pod, service, until
 
@@ -257,6 +258,38 @@ async def test_a_large_fleet_shares_a_budget_and_the_selected_service_comes_firs
     assert max(others) <= 4
     assert scraper.state.condition is Condition.LIVE
     assert scraper.glances("ml/s7")
+
+
+def predicted(count):
+    """A page of KServe's server."""
+    return (
+        f"request_predict_seconds_count {count}\nrequest_predict_seconds_sum {count}\n"
+        f'request_predict_seconds_bucket{{le="0.1"}} {count}\nrequest_predict_seconds_bucket{{le="+Inf"}} {count}\n'
+    ).encode()
+
+
+async def test_figures_of_another_dialect_are_made_once_a_round_and_its_charts_a_little_at_each_call(monkeypatch):
+    made = []
+    whole = ScrapedPanels.glances
+    monkeypatch.setattr(ScrapedPanels, "glances", lambda *args: made.append(whole(*args)) or made[-1])
+    names = {color: [f"churn-{color}-7d9f8b6c5-abcd{n}" for n in range(8)] for color in ("blue", "green")}
+    subject, fetches = service(names), {}
+    scraper = await served(fetches, [subject], subject, 60.0, predicted(500))
+    assert 8 <= len(made) <= sum(fetches.values()) / 16
+    assert [glance.color for glance in scraper.glances(KEY)] == ["blue", "green"]
+    # The charts: who calls has other things to do, and is called again for the rest.
+    monkeypatch.setattr(local, "AT_ONCE", 0.0)
+    told = scraper._changed = Told()
+    while not (rate := next(panel for panel in scraper.telemetry(KEY).panels if panel.id == "rate")).series:
+        told.append("asked")
+    assert rate.series[0].last == 0
+    assert told.count(KEY) >= told.count("asked") > 25
+
+
+class Told(list):
+    """The keys that were told."""
+
+    __call__ = list.append
 
 
 async def test_pods_without_figures_are_asked_ever_less_often():

@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -29,6 +31,8 @@ ELSEWHERE = {
     "throttling": "the kubelet knows it, not the pod: it takes a Prometheus that scrapes cAdvisor",
 }
 """Panels that no scraping can fill, and why."""
+AT_ONCE = 0.05
+"""Seconds of computing in one go: who calls has other things to do as well."""
 _READ = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{")
 
 
@@ -69,6 +73,16 @@ def restarts(color: Color, name: str, at: float, keep: float) -> list[tuple[floa
 
 def answer(samples: Samples, question: Question) -> Reply:
     """What Prometheus would answer, had it scraped the same."""
+    work = answering(samples, question)
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return cast(Reply, done.value)
+
+
+def answering(samples: Samples, question: Question) -> Generator[None, None, Reply]:
+    """The same, point by point of a range."""
     try:
         compute = promql.parsed(question.query)
         ends = range(question.start, question.end + 1, question.step) if question.step else (samples.last,)
@@ -79,6 +93,8 @@ def answer(samples: Samples, question: Question) -> Reply:
                 row = found.setdefault(labels, Row(dict(labels), [], []))
                 row.times.append(float(at))
                 row.values.append(one if math.isfinite(one) else math.nan)
+            if question.step:
+                yield
     except promql.Unknown as error:
         why = f"without a Prometheus {error} cannot be computed"
         return Reply(failure=Failure("query", why, "set metrics.prometheus_url"))
@@ -108,21 +124,44 @@ class LocalBoard:
     def __init__(self, service: ModelService, settings: ServiceSettings, refresh: float, samples: Samples) -> None:
         self._board = Board(service, settings, refresh, unsure=0.0, anew=refresh)
         self._samples = samples
+        self._shown: tuple[float, float, float, str] | None = None
+        self._work: Iterator[None] | None = None
+        """What is left to compute of what was asked."""
 
     def update(self, service: ModelService) -> None:
         """The service as it is now."""
         self._board.update(service)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to compute: the next call goes on with it."""
+        return self._work is not None
+
     def telemetry(
         self, shown: tuple[float, float, float, str], window: int, problem: str, now: float
     ) -> Telemetry | None:
         """The panels, that on the screen with its lines; `shown` as `Board.show` takes it."""
+        if shown != self._shown:
+            self._shown, self._work = shown, None
         self._board.show(*shown)
-        for _ in range(2):
-            for item in self._board.questions(self._samples.last or now, window):
-                item.take(answer(self._samples, item.question))
+        self._go_on(now, window)
         told = self._board.telemetry(now, True, problem)
         return replace(told, source="scrape", panels=with_reasons(told.panels)) if told is not None else None
+
+    def _go_on(self, now: float, window: int) -> None:
+        """Compute for `AT_ONCE`, and leave the rest to the next call."""
+        until = time.monotonic() + AT_ONCE
+        if self._work is None:
+            self._work = self._computing(now, window)
+        for _ in self._work:
+            if time.monotonic() >= until:
+                return
+        self._work = None
+
+    def _computing(self, now: float, window: int) -> Iterator[None]:
+        for _ in range(2):
+            for item in self._board.questions(self._samples.last or now, window):
+                item.take((yield from answering(self._samples, item.question)))
 
 
 def with_reasons(found: tuple[Panel, ...]) -> tuple[Panel, ...]:

@@ -365,8 +365,12 @@ class Scraper:
         self._changed(key)
 
     def _refresh_told(self, key: str) -> None:
-        """The figures of a service that speaks another dialect than ours."""
+        """The figures of a service that speaks another dialect than ours: those of all pods, so once a round."""
         book = self._books.setdefault(key, Book())
+        book.told += 1
+        if book.told < sum(not target.problem for target in self._targets[key].values()):
+            return
+        book.told = 0
         book.glances = self._panels.glances(self._services[key], self._window(key), self._clock())
         if key == self._selected:
             self._telemetry = None
@@ -393,7 +397,11 @@ class Scraper:
             counted = functools.partial(self._drawn, service, book) if not book or book.colors else None
             shown = self._range, self._until, self._compare
             problem, now = self._problem(key), self._clock()
-            self._telemetry = self._panels.telemetry(service, shown, self._window(key), problem, now, counted)
+            made = self._panels.telemetry(service, shown, self._window(key), problem, now, counted)
+            if self._panels.unfinished:
+                self._changed(key)
+                return made
+            self._telemetry = made
         return self._telemetry
 
     def _drawn(self, service: ModelService, book: Book | None) -> Telemetry:

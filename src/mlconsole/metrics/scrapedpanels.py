@@ -79,6 +79,11 @@ class ScrapedPanels:
         samples.add(at, place, lines)
         return not local.telling().isdisjoint(line.name for line in lines)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to compute of the panels than there was time for."""
+        return self._board is not None and self._board.unfinished
+
     def glances(self, service: ModelService, window: int, now: float) -> tuple[Glance, ...]:
         """The figures of a service that speaks another dialect than ours."""
         return local.glances(service, self._samples[service.key], window, now)

@@ -42,3 +42,5 @@ class Book:
         self.colors: dict[str, ColorLedger] = {}
         self.features = FeatureLedger()
         self.glances: tuple[Glance, ...] = ()
+        self.told = 0
+        """Pages of another dialect since these were made of such."""
