@@ -183,6 +183,7 @@ def test_what_takes_long_is_computed_a_little_at_each_call(monkeypatch):
     board = LocalBoard(SERVICES["kserve"], ServiceSettings(), 1.0, made)
     first = board.telemetry((60.0, 0.0, 0.0, "latency"), 30, "", NOW)
     assert not any(panel.series for panel in first.panels)
+    assert {panel.problem for panel in first.panels if panel.id == "latency"} == {"being computed"}
     board.telemetry((30.0, 0.0, 0.0, "latency"), 30, "", NOW)
     told, calls = drawn(board, (60.0, 0.0, 0.0, "latency"))
     assert (told.panels, calls > 3 * 60 > few) == (whole.panels, True)

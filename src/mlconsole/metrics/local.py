@@ -33,6 +33,7 @@ ELSEWHERE = {
 """Panels that no scraping can fill, and why."""
 AT_ONCE = 0.05
 """Seconds of computing in one go: who calls has other things to do as well."""
+COMPUTING = "being computed"
 _READ = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{")
 
 
@@ -146,7 +147,12 @@ class LocalBoard:
         self._board.show(*shown)
         self._go_on(now, window)
         told = self._board.telemetry(now, True, problem)
-        return replace(told, source="scrape", panels=with_reasons(told.panels)) if told is not None else None
+        if told is None:
+            return None
+        found = told.panels
+        if self.unfinished:
+            found = tuple(one if one.series or one.problem else replace(one, problem=COMPUTING) for one in found)
+        return replace(told, source="scrape", panels=with_reasons(found))
 
     def _go_on(self, now: float, window: int) -> None:
         """Compute for `AT_ONCE`, and leave the rest to the next call."""
