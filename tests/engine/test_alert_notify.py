@@ -1,8 +1,10 @@
 """Commands and webhooks: once, bounded, with nothing on a command line; and the file that keeps what was told."""
 
 import asyncio
+import fcntl
 import json
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +14,8 @@ from msgspec.structs import replace
 
 from mlconsole.configalerts import Notify, Webhook
 from mlconsole.domain.alerts import Alert, Handling, Severity, State
-from mlconsole.engine import alertnotify
+from mlconsole.engine import alertkeeping, alertnotify
+from mlconsole.engine.alertkeeping import Keeping
 from mlconsole.engine.alertnotify import Notifier
 from mlconsole.engine.alertstate import REMEMBERED, RESUMED, AlertState
 from mlconsole.engine.offload import WorkerError
@@ -122,6 +125,15 @@ async def test_it_is_told_though_its_cause_cannot_be_found(tmp_path, monkeypatch
     assert await one.tell(SLOW, "prod", broken)
     (line,) = (tmp_path / "told").read_text().splitlines()
     assert (json.loads(line)["id"], json.loads(line)["cause"]) == (SLOW.id, "")
+
+
+async def test_it_is_told_though_the_disk_keeps_no_claim(tmp_path):
+    def refused(what):
+        raise OSError(28, "No space left on device")
+
+    one = Notifier(Notify(command=writes(tmp_path / "told")), refused, {})
+    assert await one.tell(SLOW, "prod")
+    assert (tmp_path / "told").exists()
 
 
 async def test_what_a_command_started_ends_with_it(tmp_path):
@@ -262,6 +274,36 @@ def test_what_is_long_over_is_forgotten(tmp_path):
     state.handle("k", "a", Handling("acknowledge", "ann", NOW), "ann", NOW)
     assert state.claim("new", NOW + REMEMBERED + 1)
     assert (set(state.read().told), state.read().handled) == ({"new"}, {})
+
+
+def test_a_console_that_holds_the_lock_and_does_nothing_stops_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlconsole.engine.alertstate.LOCK_SECONDS", 0.05)
+    state = AlertState(tmp_path)
+    state.claim("x", NOW)
+    with (tmp_path / "alerts.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError, match=r"another console has held alerts\.lock"):
+            state.claim("y", NOW)
+    assert state.claim("y", NOW)
+
+
+async def test_a_disk_that_hangs_holds_up_one_call_and_is_left_alone_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(alertkeeping, "SECONDS", 0.05)
+    free, calls = threading.Event(), []
+
+    class Hung(AlertState):
+        def begin(self, key, at):
+            calls.append(key)
+            free.wait(30)
+            return at
+
+    keeping = Keeping(Hung(tmp_path))
+    try:
+        assert [await keeping.begin(name, NOW) for name in "abc"] == [NOW] * 3
+    finally:
+        free.set()
+    assert calls == ["a"]
+    assert keeping.problem.endswith("the disk gave no answer within 0.05 s")
 
 
 def test_a_file_that_is_none_is_as_good_as_none(tmp_path):

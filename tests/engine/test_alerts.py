@@ -180,6 +180,38 @@ async def test_a_cluster_that_is_not_read_says_nothing_of_what_serves(tmp_path):
     assert "the cluster is not read: down" in place.only().why
 
 
+async def test_no_rule_waits_for_drift_to_be_asked_for(tmp_path):
+    place = Place(tmp_path, replace(QUICK, alerts={**QUICK.alerts, "moved": Alert("drift.share > 0.3")}))
+    place.prometheus_url = "http://slow"
+    asked = asyncio.Event()
+
+    async def ranges(questions):
+        asked.set()
+        await asyncio.Event().wait()
+
+    place.ranges = ranges
+    async with asyncio.timeout(30):
+        assert (await place.look(0.9, 0.9, 0.9))[-1] is State.FIRING
+        await asked.wait()
+        place.alerts.leave()  # what is asked of the place before is asked no more
+        await asyncio.gather(*place.alerts._tasks, return_exceptions=True)
+
+
+async def test_whoever_asks_waits_no_longer_than_for_an_answer_though_the_worker_is_busy(place, monkeypatch):
+    async def run(function, *args, timeout):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("mlconsole.engine.alertsources.SECONDS", 0.05)
+    place.run = run
+    place.prometheus_url = "http://slow"
+    sources = AlertSources(QUICK, place, place)
+    async with asyncio.timeout(30):
+        (reply,) = await sources.ask(["up"])
+        found = await sources.others()
+    assert "no answer within 0.05 s" in reply.failure.why
+    assert "no answer within 0.05 s" in found.failures["prometheus"].why
+
+
 # ---- people
 
 

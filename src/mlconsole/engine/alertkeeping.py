@@ -11,6 +11,10 @@ from mlconsole.engine.alertstate import AlertState, Firing, Kept
 
 SEEN_PULSE = 60.0
 """Seconds between two signs that a firing is still looked at."""
+SECONDS = 5.0
+"""For the disk to answer."""
+AGAIN = 30.0
+"""Until a disk that did not is used again."""
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -21,6 +25,7 @@ class Keeping:
 
     def __init__(self, state: AlertState) -> None:
         self._state = state
+        self._silent_until = float("-inf")
         self.problem = ""
         self.forget()
 
@@ -53,10 +58,17 @@ class Keeping:
         return kept if kept is not None and now - kept.seen <= 3 * SEEN_PULSE else None
 
     async def _on_disk(self, work: Callable[[*Ts], T], *args: *Ts) -> T | None:
+        now = asyncio.get_running_loop().time()
+        if now < self._silent_until:
+            return None
         try:
-            found = await asyncio.to_thread(work, *args)
+            async with asyncio.timeout(SECONDS):
+                found = await asyncio.to_thread(work, *args)
         except OSError as error:
-            self.problem = f"what is done about alerts cannot be kept: {error.strerror or error}"
+            if isinstance(error, TimeoutError):
+                self._silent_until = now + AGAIN
+            why = error.strerror or str(error) or f"the disk gave no answer within {SECONDS:g} s"
+            self.problem = f"what is done about alerts cannot be kept: {why}"
             log.warning("%s", self.problem)
             return None
         self.problem = ""

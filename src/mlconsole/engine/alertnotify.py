@@ -89,7 +89,7 @@ class Notifier:
         return self.wanted and fires and RANK[alert.severity] <= least
 
     async def tell(self, alert: Alert, place: str, why: Callable[[], Awaitable[str]] | None = None) -> bool:
-        """Tell it, unless it was told; whether it was now. Raises OSError where the claim cannot be kept.
+        """Tell it, unless it was told; whether it was now. Where the disk keeps no claim it may be told twice.
 
         `why` is asked for what it is of. What is said of one alert leaves in the order in which it came: that it is
         over never before that it fires.
@@ -99,8 +99,11 @@ class Notifier:
 
     async def _tell(self, alert: Alert, place: str, why: Callable[[], Awaitable[str]] | None) -> bool:
         status = "resolved" if alert.state is State.RESOLVED else "firing"
-        if not await asyncio.to_thread(self._claim, f"{place}|{alert.id}|{status}"):
-            return False
+        try:
+            if not await asyncio.to_thread(self._claim, f"{place}|{alert.id}|{status}"):
+                return False
+        except OSError as error:
+            log.warning("%s is told without a claim: %s", visible(alert.id, 200), error)
         now = self._clock()
         while self._sent and now - self._sent[0] >= 60.0:
             self._sent.popleft()

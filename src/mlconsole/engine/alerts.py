@@ -74,6 +74,8 @@ class Alerts:
         self._hands = Hands(settings, sources, state, clock)
         self.notifier = Notifier(settings.notify, lambda what: state.claim(what, clock()))
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: asyncio.Task[None] | None = None
+        """For drift: that takes its time, and no rule waits for it."""
         self._known: Scope | None = None
         self.happened: Callable[[Alert], None] = lambda _: None
         """Called with each alert that fires or is over."""
@@ -81,6 +83,8 @@ class Alerts:
 
     def forget(self) -> None:
         """Another place: nothing of the one before counts."""
+        if self._asking is not None:
+            self._asking.cancel()
         for part in (self._drift, self._judging, self._keeping, self._causes):
             part.forget()
         self._others = OthersAlerts()
@@ -116,18 +120,23 @@ class Alerts:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("an alert could not be told", exc_info=error)
+            log.error("what an alert asks for failed", exc_info=error)
 
     async def look(self) -> None:
-        """One look at everything that is due."""
+        """One look at everything that is due.
+
+        It waits for nobody as long as rules wait between two looks (`alerts.LONGEST_GAP`): time that nobody looked at
+        does not count for one that holds.
+        """
         scope = self._scope()
         if scope is not self._known:
             self._known = scope
@@ -139,7 +148,8 @@ class Alerts:
         if queries:
             self._queried = now
         due = self._judging.due(services.values(), queries=queries)
-        await self._drift.renew(due)
+        if self._asking is None or self._asking.done():
+            self._asking = self._spawn(self._drift.renew(due))
         self._causes.remember(services.values())
         looks = await self._looks.look(due)
         others = await self._sources.others() if queries else None

@@ -67,7 +67,9 @@ class AlertSources:
             failure = Failure("down", "no Prometheus is asked here: set metrics.prometheus_url")
             return [Reply(failure=failure)] * len(questions)
         try:
-            return await self._asker.ask(endpoint, questions, SECONDS)
+            # In the worker's queue as well: whoever looks at the rules waits no longer.
+            async with asyncio.timeout(SECONDS):
+                return await self._asker.ask(endpoint, questions, SECONDS)
         except (TimeoutError, OSError, RuntimeError) as error:
             return [Reply(failure=_broken("Prometheus", error))] * len(questions)
 
@@ -79,7 +81,8 @@ class AlertSources:
         found = Others()
         if asked is not None or manager is not None:
             try:
-                found = await self._worker.run(alertmanager.read, asked, manager, timeout=SECONDS)
+                async with asyncio.timeout(SECONDS):
+                    found = await self._worker.run(alertmanager.read, asked, manager, timeout=SECONDS)
             except (TimeoutError, OSError, RuntimeError) as error:
                 names = [name for name, item in (("prometheus", asked), ("alertmanager", manager)) if item is not None]
                 found = Others(failures={name: _broken(name, error) for name in names})

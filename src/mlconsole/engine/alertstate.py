@@ -7,8 +7,10 @@ that an acknowledgement holds in all of them and a command runs once. What was d
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +21,8 @@ from msgspec import Struct
 from mlconsole.domain.alerts import Handling
 
 T = TypeVar("T")
+LOCK_SECONDS = 2.0
+"""For which another console's change is waited for: each takes milliseconds."""
 REMEMBERED = 7 * 86_400.0
 """Seconds that what was done and told is kept."""
 RESUMED = 900.0
@@ -152,10 +156,25 @@ class AlertState:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock. A console that is stopped while it has it stops no other."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                words = f"another console has held alerts.lock for {LOCK_SECONDS:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, words) from None
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _forget(kept: Kept, at: float) -> None:
