@@ -1,4 +1,4 @@
-"""Facts for the tests of the screens: a service, a plan, an operation under way."""
+"""Facts for the tests of the screens, a service, a plan, an operation under way, and how a test tells them."""
 
 from msgspec.structs import replace
 
@@ -77,3 +77,24 @@ def facts(service=SERVICE, **detail):
         protocol.Fleet((protocol.FleetRow(service, Health.OK),), reset=True, complete=True),
         protocol.Detail(service, Health.OK, "", (), meter, **detail),
     )
+
+
+async def ready(driver, service=SERVICE, **detail):
+    """The service is there and looked at."""
+    place, fleet, about = facts(service, **detail)
+    await driver.filled()
+    driver.told(place, fleet)
+    await driver.until("fraud")
+    await driver.selected(service.key)
+    driver.told(about)
+    await driver.until("way back")
+
+
+def last(driver, kind=protocol.MakePlan):
+    """What was sent to the engine last, of one kind."""
+    return driver.sent(kind)[-1]
+
+
+def planned(driver, plan):
+    """The engine answers the last wish."""
+    driver.told(protocol.Planned(last(driver).request, plan, plan.hash))

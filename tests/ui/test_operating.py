@@ -12,28 +12,20 @@ from mlconsole.domain.plans import Confirmation, Gate, Verdict
 from mlconsole.domain.services import Shape
 from mlconsole.domain.sources import Condition, SourceState
 from mlconsole.engine import protocol
-from ui.facts import BLUE, GREEN, MODEL, NOW, SERVICE, a_line, a_plan, facts, under_way
-
-
-async def ready(driver, service=SERVICE, **detail):
-    """The service is there and looked at."""
-    place, fleet, about = facts(service, **detail)
-    await driver.filled()
-    driver.told(place, fleet)
-    await driver.until("fraud")
-    await driver.selected(service.key)
-    driver.told(about)
-    await driver.until("way back")
-
-
-def last(driver, kind=protocol.MakePlan):
-    return driver.sent(kind)[-1]
-
-
-def planned(driver, plan):
-    """The engine answers the last wish."""
-    driver.told(protocol.Planned(last(driver).request, plan, plan.hash))
-
+from ui.facts import (
+    BLUE,
+    GREEN,
+    MODEL,
+    NOW,
+    SERVICE,
+    a_line,
+    a_plan,
+    facts,
+    last,
+    planned,
+    ready,
+    under_way,
+)
 
 # ---- what is off
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlconsole.domain.alerts import Alert
 from mlconsole.engine import protocol
+from mlconsole.ui.calling import ALERTS
 from mlconsole.ui.charting import Charting
 from mlconsole.ui.panes.latency import LatencyPane
 from mlconsole.ui.widgets.table import Table
@@ -54,7 +55,7 @@ class Actions(Charting):
         """What is wrong, with what it is likely of."""
         from mlconsole.ui.screens.alerts import AlertsPage
 
-        self.clear_notifications()
+        self.answered(ALERTS)
         self.push_screen(AlertsPage(self.known, self.send, self.show_alert))
 
     def show_alert(self, alert: Alert) -> None:

@@ -173,8 +173,7 @@ class Console(Actions):
             self._planned.pop(intent.request, None)
         elif isinstance(intent, protocol.Ask):
             self._asked.add(intent.request)
-            # What called for it is answered.
-            self.clear_notifications()
+            self.answered(intent.service)
         elif isinstance(intent, protocol.Confirm):
             self._under_way[intent.request] = self._planned.get(intent.request, "")
         self._link.send(intent)
@@ -297,9 +296,9 @@ class Console(Actions):
             self._call(found)
 
     def _shows(self, service: str) -> bool:
-        """Whether a page shows the operation under way on a service."""
+        """Whether the page on top shows the operation under way on a service."""
         found = self.known.under_way(service)
-        pages = [screen for screen in self.screen_stack if screen.is_mounted and hasattr(screen, "shows")]
+        pages = [screen for screen in self.screen_stack[-1:] if screen.is_mounted and hasattr(screen, "shows")]
         return found is not None and any(page.shows(found.operation.id) for page in pages)
 
     def _call(self, item: protocol.OperationLine) -> None:
@@ -308,8 +307,7 @@ class Console(Actions):
         self.bell()
         if self._shows(op.key):
             return
-        said = f"{underway.what(op)} of {op.key}{stands}: {underway.question(item)} (o)"
-        self.notify(said, severity="warning", timeout=20, markup=False)
+        self.call(op.key, f"{underway.what(op)} of {op.key}{stands}: {underway.question(item)} (o)")
 
     def _ring(self, words: str, severity: Severity, told: bool) -> None:
         """Tell how an operation ended: by the bell, and in words unless its page is there and says them."""

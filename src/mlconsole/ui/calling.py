@@ -6,7 +6,7 @@ name is text from outside, and would end the sequence, or begin another (I28).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlconsole.domain.alerts import RANK, Alert, Severity
 from mlconsole.domain.text import visible
@@ -14,9 +14,11 @@ from mlconsole.engine import protocol
 from mlconsole.ui.render import alerts as render
 
 if TYPE_CHECKING:
-    from textual.app import App
+    from mlconsole.ui.operating import Operating
 
 LONGEST = 200
+ALERTS = "alerts"
+"""What a notice of theirs is about; those of operations are about a service."""
 PUSH_TITLE, POP_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 
 
@@ -43,7 +45,7 @@ def title(count: int) -> str:
 class Caller:
     """Calls for an app. `take` is told the alerts whenever they change."""
 
-    def __init__(self, app: App[Any]) -> None:
+    def __init__(self, app: Operating) -> None:
         self._app = app
         self._called: set[str] = set()
         self._title = ""
@@ -68,7 +70,7 @@ class Caller:
         if getattr(self._app.screen, "SHOWS_ALERTS", False):
             return
         severe = any(alert.severity is Severity.PAGE for alert in new)
-        self._app.notify(f"{words} (w)", severity="error" if severe else "warning", timeout=20, markup=False)
+        self._app.call(ALERTS, f"{words} (w)", "error" if severe else "warning")
 
     def _entitle(self, count: int) -> None:
         wanted = title(count)

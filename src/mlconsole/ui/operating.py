@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from textual.app import App
+from textual.notifications import Notification, Notify
 
 from mlconsole.domain.services import Health, ModelService, Shape
 from mlconsole.engine import protocol
@@ -26,10 +27,24 @@ class Operating(App[int]):
         super().__init__(driver_class=driver_class)
         self.known = Known()
         self._requests = itertools.count(1)
+        self._calls: dict[str, list[Notification]] = {}
+        """Notices that call for a person, by what they are about."""
 
     def send(self, intent: protocol.Intent) -> None:
         """Send an intent to the engine."""
         raise NotImplementedError  # pragma: no cover - the console does
+
+    def call(self, about: str, words: str, severity: Literal["warning", "error"] = "warning") -> None:
+        """Call for a person in a notice, which stays until somebody answers, or for some seconds."""
+        notice = Notification(words, severity=severity, timeout=20, markup=False)
+        self._calls.setdefault(about, []).append(notice)
+        self.post_message(Notify(notice))
+
+    def answered(self, *about: str) -> None:
+        """Take away the notices that called for a person about these; others stay."""
+        for name in about:
+            for notice in self._calls.pop(name, ()):
+                self._unnotify(notice)
 
     @property
     def _main(self) -> MainScreen:
@@ -245,5 +260,5 @@ class Operating(App[int]):
         """What is under way, of this console and of others; enter follows one."""
         from mlconsole.ui.screens.operations import OperationsPage
 
-        self.clear_notifications()
+        self.answered(*(item.operation.key for item in self.known.operations))
         self.push_screen(OperationsPage(self.known, self.send, self._number))

@@ -76,9 +76,9 @@ class Directing(ModalScreen[None]):
         self._requests.add(request)
         return request
 
-    def _tell(self, refused: protocol.Refused) -> None:
-        """That what was asked was refused."""
-        words = f"{refused.message}: {refused.hint}" if refused.hint else refused.message
+    def _take_refusal(self, message: protocol.Refused) -> None:
+        """Tell that what was asked was refused."""
+        words = f"{message.message}: {message.hint}" if message.hint else message.message
         self.app.notify(words, severity="error", timeout=15, markup=False)
 
 

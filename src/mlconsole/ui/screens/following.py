@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 
 from mlconsole.domain.history import Outcome
@@ -24,6 +24,7 @@ from mlconsole.ui.render.deployment import OUTCOMES
 from mlconsole.ui.screens.directing import Directing, Number, Send, verbs
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, indented, joined, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
+from mlconsole.ui.widgets.tail import Tail
 
 LOW = 18
 """Lines of a terminal under which a page takes all of them, and nothing stands still on it."""
@@ -46,10 +47,7 @@ class Following(Directing):
         self._service = service
         self._operation = ""
         """The operation's, once there is one."""
-        self._follows = True
-        """Whether what is said last is kept in sight: until somebody looks farther up."""
         self._told: list[protocol.Progress] = []
-        self._refused: protocol.Refused | None = None
         self._last: protocol.OperationLine | None = None
         """As it was seen last, also when it is over."""
         self._entitled = ""
@@ -68,8 +66,17 @@ class Following(Directing):
 
     @property
     def _over(self) -> bool:
-        """Whether nothing more happens."""
-        return any(item.over for item in self._told)
+        """Whether nothing more happens. One that halted waits for a word, and may have gone on since."""
+        said = [item for item in self._told if item.step != "ask"]
+        if not said or not said[-1].over:
+            return False
+        found = self.pointed
+        return found is None or not (self._halted or found.operation.phase_at > said[-1].at)
+
+    @property
+    def _halted(self) -> bool:
+        """Whether it stays as it is until somebody says how it goes on."""
+        return self.pointed is not None and bool(self.pointed.operation.halted)
 
     def take_answer(self, message: Answer) -> bool:
         """Take an answer, if it is to one of this page's requests; whether it was."""
@@ -88,9 +95,6 @@ class Following(Directing):
         if all(said != (item.at, item.step, item.words) for item in self._told):
             self._told.append(message)
 
-    def _take_refusal(self, message: protocol.Refused) -> None:
-        self._tell(message)
-
     def renew(self) -> None:
         """Show what is known now."""
         raise NotImplementedError  # pragma: no cover - every page does
@@ -99,13 +103,7 @@ class Following(Directing):
 
     def action_scroll(self, by: int) -> None:
         """Move through what is longer than the screen."""
-        body = self.query_one("#plan-body")
-        body.scroll_relative(y=by, animate=False)
-        self._follows = body.scroll_y + by >= body.max_scroll_y
-
-    def on_mouse_scroll_up(self) -> None:
-        """Looking farther up: what comes does not move it."""
-        self._follows = False
+        self.query_one(Tail).scroll_relative(y=by, animate=False, immediate=True)
 
     # ---- painting
 
@@ -116,8 +114,8 @@ class Following(Directing):
     def _show_lines(self, found: Sequence[Line]) -> None:
         """Show what scrolls; the last of what is told stays in sight, unless somebody looks farther up."""
         self.query_one("#plan-lines", Lines).show(list(found))
-        if self._told and self._follows:
-            self.call_after_refresh(self.query_one("#plan-body").scroll_end, animate=False)
+        if self._told:
+            self.query_one(Tail).keep_up()
 
     def _stands(self, plan_route: tuple[Phase, ...], width: int) -> list[Line]:
         """Where it stands: its phases, what it waits for, how it ended."""
@@ -184,6 +182,8 @@ class FollowScreen(Following):
         super().__init__(known, send, number, found.operation.key, "follow")
         self._operation = found.operation.id
         self._last = found
+        self._before: tuple[protocol.OperationLine, ...] | None = None
+        """What was under way when the engine ended, until another one tells what is."""
 
     def compose(self) -> ComposeResult:
         """What it is, what it says, the keys."""
@@ -191,7 +191,7 @@ class FollowScreen(Following):
             assert self._last is not None
             op = self._last.operation
             frame.border_title = Content(f"{underway.what(op)} of {op.key}")
-            with VerticalScroll(id="plan-body", can_focus=False):
+            with Tail(id="plan-body"):
                 yield Lines(id="plan-lines")
             yield Lines(id="plan-stands")
             yield Lines(id="follow-keys")
@@ -213,18 +213,28 @@ class FollowScreen(Following):
     def _take_refusal(self, message: protocol.Refused) -> None:
         if self.pointed is not None or self._told:
             super()._take_refusal(message)
-        self._refused = message
 
     def lost(self) -> None:
         """The engine is gone; the operation is not."""
-        words = "the engine ended: the operation goes on, and is here again when the engine is"
-        self._refused = protocol.Refused(0, self._service, words)
-        self.renew()
+        if self.pointed is not None:
+            self._before = self._known.operations
+            self.renew()
+
+    @property
+    def _without_engine(self) -> bool:
+        return self._before is self._known.operations
+
+    def _follow_again(self) -> None:
+        """Once another engine tells of the operation, have that one tell what its executor says."""
+        if self._before is not None and not self._without_engine and self.pointed is not None:
+            self._before = None
+            self._send(protocol.Attach(self._begin(), self._service))
 
     def renew(self) -> None:
         """Show what is known now."""
         if not self.is_active:
             return
+        self._follow_again()
         width = max(30, self.query_one("#plan-body").size.width - 2)
         found, now = self.pointed or self._last, time.time()
         assert found is not None
@@ -237,7 +247,7 @@ class FollowScreen(Following):
         self._show_lines([*rows, *stands] if self._low else rows)
         self._show_standing([] if self._low else stands)
         self.query_one("#follow-keys", Lines).show(
-            [hints(("esc", "close" if self.pointed is None else "leave; it goes on"))]
+            [hints(("esc", "leave; it goes on" if self.pointed is not None and self.pointed.alive else "close"))]
         )
 
     def _elsewhere(self, width: int) -> list[Line]:
@@ -250,8 +260,9 @@ class FollowScreen(Following):
         return [EMPTY, *wrapped(said, width, Slot.DIM)]
 
     def _end(self, width: int) -> list[Line]:
-        if self._refused is not None and self._refused.request == 0:
-            return wrapped(f"▲ {self._refused.message}", width, Slot.WARN)
+        if self._without_engine:
+            words = "the engine ended: the operation goes on, and is here again when the engine is"
+            return wrapped(f"▲ {words}", width, Slot.WARN)
         if self.pointed is not None or self._over:
             return super()._end(width)
         return wrapped("over: esc, then a (audit) has how it ended", width, Slot.WARN)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input
 
@@ -27,6 +27,7 @@ from mlconsole.ui.screens.following import Answer, Following, hints
 from mlconsole.ui.spans import EMPTY, Line, Slot, Span, fitted, indented, line, wrapped
 from mlconsole.ui.widgets.field import Field
 from mlconsole.ui.widgets.lines import Lines
+from mlconsole.ui.widgets.tail import Tail
 
 FIELDS = ("image", "name", "reason")
 """What may have to be typed."""
@@ -52,6 +53,7 @@ class OperationScreen(Following):
         self._requests.add(intent.request)
         self._doubt = doubt
         self._planned: protocol.Planned | None = None
+        self._refused: protocol.Refused | None = None
         self._waived: frozenset[str] = frozenset()
         self._confirmed = False
         self._problem = ""
@@ -62,7 +64,7 @@ class OperationScreen(Following):
         """The plan, what has to be typed, the buttons."""
         with Vertical(classes="frame") as frame:
             frame.border_title = Content(f"{self._intent.kind} {self._intent.service}")
-            with VerticalScroll(id="plan-body", can_focus=False):
+            with Tail(id="plan-body"):
                 yield Lines(id="plan-lines")
             yield Lines(id="plan-stands")
             yield Lines(id="plan-problem")
@@ -103,7 +105,8 @@ class OperationScreen(Following):
 
     @property
     def _ended(self) -> bool:
-        return self._refused is not None or self._over or self._outcome not in (None, Outcome.VERIFIED)
+        stopped = self._refused is not None or self._over or self._halted
+        return stopped or self._outcome not in (None, Outcome.OPEN, Outcome.VERIFIED)
 
     # ---- what the engine says
 
@@ -230,7 +233,7 @@ class OperationScreen(Following):
         missing = self._missing(self._planned.plan)
         self._problem = missing
         if not missing:
-            self._confirmed = self._follows = True
+            self._confirmed = self.query_one(Tail).follows = True
             self._send(
                 protocol.Confirm(
                     request=self._intent.request,

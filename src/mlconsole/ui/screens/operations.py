@@ -12,11 +12,10 @@ from textual.containers import Vertical
 from textual.content import Content
 
 from mlconsole.engine import protocol
-from mlconsole.ui.known import Known
 from mlconsole.ui.render import plan as render_plan
 from mlconsole.ui.render import underway, words
 from mlconsole.ui.render.header import TROUBLE
-from mlconsole.ui.screens.directing import Directing, Number, Send, verbs
+from mlconsole.ui.screens.directing import Directing, verbs
 from mlconsole.ui.screens.following import FollowScreen, hints
 from mlconsole.ui.spans import Line, Slot, Span, indented, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
@@ -32,9 +31,6 @@ class OperationsPage(Directing):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "back"),
     ]
-
-    def __init__(self, known: Known, send: Send, number: Number) -> None:
-        super().__init__(known, send, number)
 
     def compose(self) -> ComposeResult:
         """The table, the one under the cursor, the keys."""
@@ -120,7 +116,7 @@ class OperationsPage(Directing):
         if message.request not in self._requests:
             return False
         if isinstance(message, protocol.Refused):
-            self._tell(message)
+            self._take_refusal(message)
         elif isinstance(message, protocol.Progress) and message.step == "ask":
             self.app.notify(message.words, markup=False)
         return True
