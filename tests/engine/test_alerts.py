@@ -25,7 +25,9 @@ from mlconsole.engine import alertcause, protocol
 from mlconsole.engine.alerts import Alerts
 from mlconsole.engine.alertsources import AlertSources
 from mlconsole.engine.alertstate import AlertState
+from mlconsole.engine.engine import Engine
 from mlconsole.engine.offload import WorkerError
+from mlconsole.engine.watching import Watching
 from mlconsole.metrics.alertmanager import Others, Silence
 from mlconsole.metrics.answers import Failure, Reply
 
@@ -54,7 +56,7 @@ class Place:
         self.scope = self.another("demo")
         self.changes = 0
         self.alerts = Alerts(
-            settings, self, self, self, lambda: self.scope, self._changed, AlertState(folder), self.clock
+            settings, self, self, self, self, lambda: self.scope, self._changed, AlertState(folder), self.clock
         )
 
     def clock(self):
@@ -375,6 +377,30 @@ async def test_the_cause_is_asked_of_what_was_seen(place):
     assert abs(found.shift.change.at - began) <= 30
     assert found.shift.words == "202 ms -> 902 ms"
     assert await place.alerts.cause("nothing") == await place.alerts.cause("nothing")
+
+
+async def test_causes_are_searched_for_one_at_a_time_and_once(place):
+    await place.look(0.9, 0.9, 0.9)
+    ident, searched, at_once = place.only().id, [], []
+
+    async def run(function, *args, timeout):
+        at_once.append(function)
+        searched.append(len(at_once))
+        await asyncio.sleep(0)
+        at_once.pop()
+        return function(*args)
+
+    place.run = run
+    await asyncio.gather(*(place.alerts.cause(ident) for _ in range(5)))
+    assert searched == [1]
+
+
+@pytest.mark.parametrize("made", [lambda: Engine(None, QUICK)._alerts, lambda: Watching(QUICK).alerts])
+async def test_prometheus_does_not_wait_for_the_search_of_a_cause(made, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    alerts = made()
+    assert alerts._causes._worker is not alerts._sources._worker
+    assert alerts._causes._worker is alerts._sources._worker.lane("causes")
 
 
 def record(at, **more):

@@ -54,6 +54,7 @@ class Alerts:
         self,
         settings: Settings,
         worker: Worker,
+        searcher: Worker,
         feeds: Feeds,
         sources: AlertSources,
         scope: Callable[[], Scope | None],
@@ -61,6 +62,7 @@ class Alerts:
         state: AlertState,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`searcher` looks for causes, which takes long: nobody else is to wait for it."""
         self._settings = settings
         self._sources = sources
         self._scope = scope
@@ -70,7 +72,7 @@ class Alerts:
         self._looks = Looks(feeds.glances, self._drift.of, sources.ask, clock)
         self._keeping = Keeping(state)
         self._judging = Judging(settings, self._keeping, clock)
-        self._causes = Causes(settings, worker, feeds, sources, self._drift.of, clock)
+        self._causes = Causes(settings, searcher, feeds, sources, self._drift.of, clock)
         self._hands = Hands(settings, sources, state, clock)
         self.notifier = Notifier(settings.notify, lambda what: state.claim(what, clock()))
         self._tasks: set[asyncio.Task[None]] = set()

@@ -6,6 +6,7 @@ and what the charts hold. Of a short time first, which has the finer points; of 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Protocol
@@ -74,6 +75,8 @@ class Causes:
         self._drift = drift
         self._clock = clock
         self._past = Past(settings, asks, clock)
+        self._turn = asyncio.Semaphore(1)
+        """One search at a time, though many alerts fire at once: each asks Prometheus for hours of figures."""
         self.forget()
 
     def forget(self) -> None:
@@ -109,12 +112,13 @@ class Causes:
             return Cause(Verdict.UNKNOWN, "it is about no service here"), None
         inventory = scope.cache.inventory
         records, _ = view.records_of(inventory.configmaps.get(service.namespace, f"mlconsole-history-{service.name}"))
-        made, found = self._known.get(alert.id, (float("-inf"), Cause(Verdict.UNKNOWN, "")))
-        if self._clock() - made >= FRESH:
-            moves = self._feeds.alias_moves(service)
-            happened = alertcause.happenings(service, records, view.events_of(service, inventory), moves)
-            found = await self._found(service, alert, happened)
-            self._keep(alert.id, found)
+        async with self._turn:
+            made, found = self._known.get(alert.id, (float("-inf"), Cause(Verdict.UNKNOWN, "")))
+            if self._clock() - made >= FRESH:
+                moves = self._feeds.alias_moves(service)
+                happened = alertcause.happenings(service, records, view.events_of(service, inventory), moves)
+                found = await self._found(service, alert, happened)
+                self._keep(alert.id, found)
         return found, next((record for record in records if record.id == found.operation), None)
 
     def _keep(self, ident: str, found: Cause) -> None:

@@ -72,8 +72,9 @@ class Engine:
         self._feeds = Feeds(settings, self._wake.set, lambda: self._scope)
         place = AlertState(alertstate.folder(os.environ))
         sources = AlertSources(settings, self._feeds.offload, self._feeds, self._feeds.service_get)
+        offload = self._feeds.offload
         self._alerts = Alerts(
-            settings, self._feeds.offload, self._feeds, sources, lambda: self._scope, self._wake.set, place
+            settings, offload, offload.lane("causes"), self._feeds, sources, lambda: self._scope, self._wake.set, place
         )
         self._operations = Operations(settings, lambda: self._scope, self._publish)
         self._context: str | None = settings.cluster.context

@@ -41,8 +41,9 @@ class Watching:
         self.scope = Scope(settings, cluster.context, namespace, self.feeds.glances, self.feeds.offload, self._wake.set)
         sources = AlertSources(settings, self.feeds.offload, self.feeds, self.feeds.service_get)
         state = AlertState(alertstate.folder(os.environ))
+        offload = self.feeds.offload
         self.alerts = Alerts(
-            settings, self.feeds.offload, self.feeds, sources, lambda: self.scope, self._wake.set, state
+            settings, offload, offload.lane("causes"), self.feeds, sources, lambda: self.scope, self._wake.set, state
         )
         self.changed: Callable[[], None] = lambda: None
         """Called after every change of what the sources and the alerts say."""
