@@ -132,6 +132,17 @@ def test_samples_are_kept_so_long_and_so_many(monkeypatch):
     assert (made._count, computed("sum(level)", made)) == (0, {})
 
 
+def test_there_is_room_for_so_many_samples_however_long_they_are_wanted(monkeypatch):
+    monkeypatch.setattr("mlconsole.metrics.samples.MOST_SAMPLES", 500)
+    made = Samples(300.0)
+    for at in range(NOW, NOW + 2000):
+        made.keep = max(made.keep, 3600.0)
+        made.add(float(at), {"namespace": "ml"}, [Sample("level", {"pod": "p-7d9-abcde"}, 7.0)])
+        assert made._count <= 501
+    [(_, (times, _))] = list(made.over([promql.Matcher("__name__", "=", "level")], 0.0, NOW + 2000.0))
+    assert 370 <= len(times) <= 501
+
+
 # ---- every dialect, without a Prometheus
 
 

@@ -30,6 +30,8 @@ class Samples(promql.Source):
 
     def __init__(self, keep: float) -> None:
         self.keep = keep
+        self._room = math.inf
+        """Seconds that there is room for, where that is less."""
         self.patience = promql.LOOKBACK
         """Seconds after which a pod that is not read any more has no level."""
         self.first, self.last = math.inf, 0.0
@@ -56,7 +58,8 @@ class Samples(promql.Source):
                 self._count += 1
         self.first, self.last = min(self.first, at), max(self.last, at)
         if self._count > MOST_SAMPLES:
-            self.keep *= 0.75
+            oldest = min(series.times[0] for known in self._by_name.values() for series in known.values())
+            self._room = 0.75 * (self.last - oldest)
             self._prune()
         elif self.last - self._pruned > self.keep / 8:
             self._prune()
@@ -73,7 +76,7 @@ class Samples(promql.Source):
         self._found.clear()
         for name, known in list(self._by_name.items()):
             for labels, series in list(known.items()):
-                old = bisect_left(series.times, self.last - self.keep)
+                old = bisect_left(series.times, self.last - min(self.keep, self._room))
                 del series.times[:old], series.values[:old]
                 self._count -= old
                 if not series.times:
