@@ -18,7 +18,7 @@ def test_the_interval_is_scipys(counts):
 
 def test_without_a_label_it_is_anything():
     assert wilson(0, 0) == (0.0, 1.0)
-    assert judge("blue", {}, 1800, 12, 0.9).value is None
+    assert judge("blue", {}, 1800, 12, 0.9, 0.0).value is None
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,22 @@ def test_without_a_label_it_is_anything():
     ],
 )
 def test_a_fall_counts_where_it_is_sure_and_large(right, wrong, trained, verdict, words):
-    found = judge("blue", {7: {"right": right, "wrong": wrong}}, 1800, 12, trained)
+    found = judge("blue", {7: {"right": right, "wrong": wrong}}, 1800, 12, trained, 7 * 1800.0)
     assert (found.verdict, words in found.why) == (verdict, True), found
 
 
 def test_only_the_last_steps_count_and_one_with_few_labels_says_nothing():
     labels = {0: {"wrong": 999.0}, 10: {"right": 5.0}, 11: {"right": 30.0, "wrong": 10.0}}
-    found = judge("blue", labels, 1800, 3, 0.8)
-    assert (found.n, found.steps) == (45, (None, None, 0.75))
+    found = judge("blue", labels, 1800, 3, 0.8, 11.5 * 1800)
+    assert (found.n, found.steps, found.until) == (45, (None, None, 0.75), 12 * 1800)
+
+
+def test_where_labels_have_stopped_the_newest_steps_have_none():
+    labels = {8: {"wrong": 100.0}, 11: {"right": 30.0, "wrong": 10.0}}
+    found = judge("blue", labels, 1800, 4, 0.8, 13.5 * 1800)
+    assert (found.n, found.steps, found.until) == (40, (None, 0.75, None, None), 14 * 1800)
+
+
+def test_labels_of_a_clock_that_is_ahead_count():
+    found = judge("blue", {11: {"right": 40.0}}, 1800, 4, 0.8, 10.9 * 1800)
+    assert (found.n, found.until) == (40, 12 * 1800)

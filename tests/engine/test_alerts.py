@@ -495,11 +495,14 @@ def test_the_aliases_that_moved_are_happenings():
 
 
 async def test_the_accuracy_of_labels_that_come_late_is_a_series(place):
-    accuracy = Accuracy("green", 10.0, 1.0, steps=(None, *[0.9] * 6, *[0.6] * 5), step=1800.0)
+    steps = (None, *[0.9] * 6, *[0.6] * 5)
+    accuracy = Accuracy("green", 10.0, 1.0, steps=steps, step=1800.0, until=NOW + 600)
     table = DriftTable("ml/fraud", NOW, accuracy=(accuracy, replace(accuracy, color="blue")))
     found = alertcause.accuracy_of(table, "green")
     (series,) = found
-    assert (series.times[-1], series.times[0], len(series.values)) == (NOW, NOW - 11 * 1800.0, 12)
+    # Steps end where they do, and the newest goes on until now.
+    assert series.times[-2:] == (NOW - 1200.0, NOW)
+    assert (series.times[0], len(series.values)) == (NOW + 600 - 11 * 1800.0, 12)
     assert math.isnan(series.values[0])
 
 

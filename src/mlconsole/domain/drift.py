@@ -193,6 +193,8 @@ class Accuracy(Struct, frozen=True):
     """What the version's run says of itself."""
     verdict: DriftVerdict = DriftVerdict.UNKNOWN
     why: str = ""
+    until: float = 0.0
+    """When the newest of the steps ends, which may be soon."""
 
     @property
     def value(self) -> float | None:

@@ -107,7 +107,7 @@ def accuracy_of(table: DriftTable, color: str) -> list[Points]:
         Points(
             "accuracy",
             color,
-            tuple(table.at - item.step * (len(item.steps) - 1 - number) for number in range(len(item.steps))),
+            tuple(min(table.at, item.until - item.step * ago) for ago in reversed(range(len(item.steps)))),
             tuple(math.nan if value is None else value for value in item.steps),
             item.step,
         )

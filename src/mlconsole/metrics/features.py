@@ -93,7 +93,7 @@ def table(
     return replace(
         _judged(service, at, pairs, against, problem),
         accuracy=tuple(
-            accuracy.judge(name, item.labels, LABEL_STEP, LABEL_STEPS, known.get(name, Brought()).accuracy)
+            accuracy.judge(name, item.labels, LABEL_STEP, LABEL_STEPS, known.get(name, Brought()).accuracy, at)
             for name, item in labelled
         ),
     )

@@ -17,18 +17,18 @@ FEW = 20
 
 
 def judge(
-    color: str, labels: Mapping[int, Mapping[str, float]], step: float, most: int, trained: float | None
+    color: str, labels: Mapping[int, Mapping[str, float]], step: float, most: int, trained: float | None, now: float
 ) -> Accuracy:
-    """The accuracy of a colour by its labels in steps of time, the last `most` of them.
+    """The accuracy of a colour by its labels in steps of time, the last `most` of them as of `now`.
 
     It is held against what the training said as drift is: a fall that is sure and of `MIN_EFFECT` or more counts, a
     smaller one that is sure is worth a look. One that is better than promised is ok.
     """
-    last = max(labels, default=0)
+    last = max((int(now // step), *labels))
     rows = [labels.get(index, {}) for index in range(last - most + 1, last + 1)]
     right, wrong = (math.fsum(row.get(outcome, 0.0) for row in rows) for outcome in (RIGHT, WRONG))
     low, high = wilson(right, right + wrong)
-    found = Accuracy(color, right, wrong, low, high, tuple(map(_share, rows)), step, trained)
+    found = Accuracy(color, right, wrong, low, high, tuple(map(_share, rows)), step, trained, until=(last + 1) * step)
     if found.n < MINIMUM_SAMPLE:
         return replace(found, why=f"{found.n:.0f} labels of {MINIMUM_SAMPLE}")
     if trained is None or not 0 <= trained <= 1:
