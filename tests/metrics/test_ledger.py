@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlconsole.domain.telemetry import histogram_quantile, increase
-from mlconsole.metrics.exposition import Page
+from mlconsole.metrics.exposition import Page, Parser
 from mlconsole.metrics.ledger import ColorLedger, growth, points
 
 EDGES = (0.1, 0.5, math.inf)
@@ -74,6 +74,15 @@ def test_errors_that_were_not_there_before_are_counted_and_unknown_ones_are_no_z
     made = ledger([("a", 0.0, page(100.0, None)), ("a", 10.0, page(200.0, None))])
     assert math.isnan(made.over(10, 10).stat("errors"))
     assert made.over(10, 10).glance("blue", 10.0).error_share is None
+
+
+def test_errors_after_a_page_on_which_they_were_no_count_are_not_those_of_a_whole_life():
+    read = Parser().page
+    text = "ml_predictions_total {}\nml_prediction_errors_total {}\n"
+    good, odd, next_ = (read(text.format(*one).encode()) for one in ((1000, 500), (1010, "NaN"), (1020, 501)))
+    assert not growth(good, odd).errors_known
+    found = growth(odd, next_)
+    assert (found.requests, found.errors_known, found.errors) == (10.0, False, 0.0)
 
 
 def test_without_requests_there_is_a_rate_and_nothing_else():

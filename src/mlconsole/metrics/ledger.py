@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from mlconsole.domain.telemetry import Glance, histogram_quantile
-from mlconsole.metrics.exposition import Page
+from mlconsole.metrics.exposition import ERRORS, Page
 
 WINDOW = 30.0
 """Seconds that a figure looks back over."""
@@ -92,7 +92,7 @@ def growth(before: Page, after: Page) -> Growth:
     result = Growth()
     if after.requests is not None and before.requests is not None:
         result.requests, result.requests_known = _grown(before.requests, after.requests, anew), True
-        if after.errors is not None:
+        if after.errors is not None and ERRORS not in before.odd:
             # A labelled counter is there from its first count on.
             result.errors, result.errors_known = _grown(before.errors or 0.0, after.errors, anew), True
     if after.buckets and before.buckets.keys() == after.buckets.keys():
