@@ -21,6 +21,8 @@ from mlconsole.ui.spans import Line, Slot, Span, indented, line, wrapped
 from mlconsole.ui.widgets.lines import Lines
 from mlconsole.ui.widgets.table import Row, Table
 
+BELOW = 48
+"""Of the screen's height in percent: what is said of the one under the cursor, its rule included."""
 EMPTY_WORDS = "nothing is under way here; the audit (esc, then a) has what was done"
 
 
@@ -109,7 +111,13 @@ class OperationsPage(Directing):
         begun = f"begun {words.ago(time.time() - op.started_at)} by {op.by}" + (f" on {op.host}" if op.host else "")
         name = line(Span(op.key, Slot.STRONG), f" {underway.what(op)}")
         about = render_plan.flow([name, line(Span(begun, Slot.DIM))], width)
-        return [*about, *underway.way(found, width), *told, *head, *verbs(found, self._known.place, width)]
+        needed = [*head, *verbs(found, self._known.place, width)]
+        room = self.size.height * BELOW // 100 - 1
+        shown: list[Line] = []
+        for part in (about, underway.way(found, width), told):
+            if len(shown) + len(part) + len(needed) <= room:
+                shown += part
+        return [*shown, *needed][:room]
 
     def take_answer(self, message: protocol.Planned | protocol.Refused | protocol.Progress) -> bool:
         """What came of something that was asked."""
