@@ -242,12 +242,12 @@ def test_few_requests_are_unknown():
 # ---- real model servers
 
 
-async def known(source, window, wanted):
-    """Look until everything is known."""
+async def known(source, window, wanted, enough=1.0):
+    """Look until everything is known, of so many of the candidate's requests."""
     end = time.monotonic() + DEADLINE
     while True:
         mine, its = await source.look(window(), wanted)
-        if not mine.why and not its.why:
+        if not mine.why and not its.why and mine.n >= enough:
             return mine, its
         assert time.monotonic() < end, (mine, its)
         await asyncio.sleep(0.2)
@@ -281,8 +281,8 @@ async def test_a_real_prometheus_gives_the_figures_of_the_candidate_and_of_the_l
     window = Window(SERVICE, TARGET, LIVE, began)
     wanted = ("p95", "error_share", "rate", "live.p95", "live.error_share")
     try:
-        mine, its = await known(source, lambda: window, wanted)
-        assert mine.n >= 20
+        # Each query has its own moment, and few scrapes are stretched over the window: of few requests a share may be 0.
+        mine, its = await known(source, lambda: window, wanted, enough=100.0)
         assert 0.05 < mine.values["error_share"] < 0.8
         assert its.values["error_share"] == 0
         assert 0 < mine.values["p95"] < 10
