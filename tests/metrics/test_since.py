@@ -281,7 +281,7 @@ async def test_a_real_prometheus_gives_the_figures_of_the_candidate_and_of_the_l
     window = Window(SERVICE, TARGET, LIVE, began)
     wanted = ("p95", "error_share", "rate", "live.p95", "live.error_share")
     try:
-        # Each query has its own moment, and few scrapes are stretched over the window: of few requests a share may be 0.
+        # Each query has its own moment, and few scrapes are stretched: of few requests a share may be 0.
         mine, its = await known(source, lambda: window, wanted, enough=100.0)
         assert 0.05 < mine.values["error_share"] < 0.8
         assert its.values["error_share"] == 0
