@@ -239,6 +239,14 @@ def test_growth_of_categories_and_missing_counts_through_a_restart_and_a_new_cat
     assert ledger.seen()["green", ""].current.categories == {}
 
 
+def test_labels_that_were_no_count_on_one_page_are_not_all_new_on_the_next():
+    ledger = FeatureLedger()
+    label = 'ml_labels_total{{outcome="right"}} {}\n'
+    for at, right in ((1000.0, 900), (1010.0, "NaN"), (1020.0, 920), (1030.0, 925)):
+        ledger.add("p", "green", at, page(CATEGORY.format("de", at) + label.format(right)))
+    assert ledger.seen()["green", ""].labels == {0: {"right": 5.0}}
+
+
 def test_labels_are_kept_longer_than_the_window_of_drift():
     ledger = FeatureLedger()
     label = 'ml_labels_total{{outcome="right"}} {}\nml_labels_total{{outcome="wrong"}} {}\n'

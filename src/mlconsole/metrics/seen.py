@@ -174,6 +174,8 @@ class FeatureLedger:
         if before is None or before[1].version != page.version or not 0 < at - before[0] <= self._window:
             return
         self._bins.setdefault(key, {}).setdefault(int(at // BIN), Counts()).grow(before[1], page)
+        if exposition.LABELS in before[1].odd:
+            return  # what was no count then would all be new now
         grown = _grown(before[1].labels, page.labels, restarted(before[1], page))
         if any(grown.values()):
             _add(self._labels.setdefault(key, {}).setdefault(int(at // LABEL_STEP), {}), grown)
