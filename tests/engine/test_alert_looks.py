@@ -1,5 +1,7 @@
 """One look at a rule: which figures count, and what is unknown."""
 
+from types import SimpleNamespace
+
 import pytest
 from msgspec.structs import replace
 
@@ -10,6 +12,7 @@ from mlconsole.domain.drift import DriftTable, DriftVerdict, FeatureDrift
 from mlconsole.domain.services import Color, ModelService, PodState, Release, Shape
 from mlconsole.domain.telemetry import Glance
 from mlconsole.engine import alertlooks
+from mlconsole.engine.alertdrift import LATE, FleetDrift
 from mlconsole.engine.alertlooks import Due, Looks
 from mlconsole.engine.alertrules import SERVING, rules_of
 from mlconsole.metrics.answers import Failure, Reply, Row
@@ -69,6 +72,15 @@ async def test_the_idle_colour_beside_the_live_one():
 async def test_when_it_is_clear(p95, clear):
     found = await look(rule("p95 > 0.5", clear="p95 < 0.25"), replace(FINE, p95=p95))
     assert found.clear is clear
+
+
+@pytest.mark.parametrize(("age", "known"), [(LATE, True), (LATE + 1, False)])
+def test_drift_that_was_read_long_ago_says_nothing_of_now(age, known):
+    row = FeatureDrift(feature="amount", color="green", verdict=DriftVerdict.DRIFTED)
+    read = SimpleNamespace(drift=lambda key: DriftTable(key, NOW - age, (row,)))
+    found = FleetDrift(read, None, None, lambda: NOW).of(FRAUD.key)
+    assert found.features == ((row,) if known else ())
+    assert found.problem == ("" if known else "its features were read 181 s ago")
 
 
 async def test_drift():

@@ -239,6 +239,14 @@ def test_growth_of_categories_and_missing_counts_through_a_restart_and_a_new_cat
     assert ledger.seen()["green", ""].current.categories == {}
 
 
+def test_what_pods_counted_before_they_fell_silent_is_not_of_now_for_ever():
+    ledger = FeatureLedger(window=600.0)
+    for at, count in ((1000.0, 100), (1010.0, 130)):
+        ledger.add("p", "green", at, page(CATEGORY.format("de", count)))
+    assert ledger.seen(1500.0)["green", ""].current.categories == {"land": {"de": 30.0}}
+    assert ledger.seen(1611.0) == {}
+
+
 def test_labels_that_were_no_count_on_one_page_are_not_all_new_on_the_next():
     ledger = FeatureLedger()
     label = 'ml_labels_total{{outcome="right"}} {}\n'

@@ -188,6 +188,17 @@ async def test_pods_come_and_go(pods, feed):
     assert scraping.glances(KEY) == ()
 
 
+async def test_drift_is_of_no_pod_that_fell_silent(pods, feed, monkeypatch):
+    labels = 'feature="land",model="churn",version="7",color="blue"'
+    pods.instead = {BLUE: counting(extra=f'ml_feature_category_total{{{labels},category="de"}} 30\n')}
+    scraping = feed(refresh=0.1)
+    scraping.fleet([SERVICE])
+    scraping.select(SERVICE)
+    await until(lambda: (table := scraping.drift(KEY)) and table.features)
+    monkeypatch.setattr(scraping._scraper, "_clock", lambda: time.time() + 700)
+    assert scraping.drift(KEY).features == ()
+
+
 async def test_another_cluster_starts_from_nothing(pods, feed):
     pods.instead = {BLUE: counting(), GREEN: counting(color="green")}
     scraping = feed(refresh=0.1)

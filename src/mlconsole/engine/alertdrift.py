@@ -74,7 +74,8 @@ class FleetDrift:
         """What is known of a service; a table without features says why there is none."""
         read, now = self._read.drift(key), self._clock()
         if read is not None:
-            return read
+            age = now - read.at
+            return read if age <= LATE else DriftTable(key, now, problem=f"its features were read {age:.0f} s ago")
         known = self._known.get(key)
         if known is not None and now - known.at <= LATE:
             return known.table

@@ -447,7 +447,7 @@ class Scraper:
         made = self._drift
         if made is None or made[1].service != key or now - made[0] >= self._refresh:
             brought, past = self._bring(service), features.Past(problem=NO_PAST)
-            made = self._drift = (now, features.table(service, math.floor(now), book.features.seen(), brought, past))
+            made = self._drift = (now, features.table(service, math.floor(now), book.features.seen(now), brought, past))
         return made[1]
 
     def judge_again(self) -> None:

@@ -186,8 +186,13 @@ class FeatureLedger:
         for pod in self._last.keys() - wanted:
             del self._last[pod]
 
-    def seen(self) -> dict[Place, Seen]:
-        """Counts of the window and references, by colour and version."""
+    def seen(self, now: float | None = None) -> dict[Place, Seen]:
+        """Counts of the window and references, by colour and version: of the window before `now`, where it is given.
+
+        Pods that answer no more do not move the window by themselves.
+        """
+        if now is not None:
+            self._forget_before(now)
         result: dict[Place, Seen] = {}
         for key, at in self._at.items():
             item = result[key] = Seen()
