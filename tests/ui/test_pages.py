@@ -46,3 +46,11 @@ async def test_what_can_be_asked_of_an_operation_is_in_sight_below_many(silent, 
         await driver.until("K keep it", "a abort", "enter follow", "esc back")
         line_of_keys, frame, _ = keys(driver)
         assert frame.content_region.contains_region(line_of_keys.region)
+
+
+async def test_every_key_of_an_interrupted_one_is_in_sight_on_the_smallest_terminal(silent):
+    async with silent(size=(40, 12)) as driver:
+        await ready(driver)
+        driver.told(under_way(a_line(Phase.WATCH, alive=False, verbs=("resume", "abort", "abandon"), arrived_at=NOW)))
+        await driver.press("o")
+        await driver.until("take it up", "r resume", "a abort", "b abandon", "enter follow", "esc back")

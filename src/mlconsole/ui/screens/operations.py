@@ -106,13 +106,14 @@ class OperationsPage(Directing):
         op = found.operation
         asked = underway.question(found)
         said = op.why or op.halted or op.words
-        head = wrapped(f"▲ {asked}", width, Slot.WARN, 3) if asked else []
+        keys = verbs(found, self._known.place, width)
+        room = self.size.height * BELOW // 100 - 1
+        head = wrapped(f"▲ {asked}", width, Slot.WARN, max(1, min(3, room - len(keys)))) if asked else []
         told = wrapped(f"last said: {said}", width, Slot.DIM, 3) if said else []
         begun = f"begun {words.ago(time.time() - op.started_at)} by {op.by}" + (f" on {op.host}" if op.host else "")
         name = line(Span(op.key, Slot.STRONG), f" {underway.what(op)}")
         about = render_plan.flow([name, line(Span(begun, Slot.DIM))], width)
-        needed = [*head, *verbs(found, self._known.place, width)]
-        room = self.size.height * BELOW // 100 - 1
+        needed = [*head, *keys]
         shown: list[Line] = []
         for part in (about, underway.way(found, width), told):
             if len(shown) + len(part) + len(needed) <= room:
