@@ -214,6 +214,37 @@ async def test_whoever_asks_waits_no_longer_than_for_an_answer_though_the_worker
     assert "no answer within 0.05 s" in found.failures["prometheus"].why
 
 
+async def test_what_fires_while_the_place_is_left_is_told(place, monkeypatch):
+    told = []
+    place.alerts.happened = told.append
+    await place.look(0.9, 0.9)
+
+    async def begin(name, at):
+        place.alerts.leave()
+        return at
+
+    monkeypatch.setattr(place.alerts._keeping, "begin", begin)
+    await place.look(0.9)
+    assert [(alert.name, alert.state) for alert in told] == [("slow", State.FIRING)]
+
+
+async def test_what_fired_is_told_though_the_look_breaks_after_it(tmp_path, monkeypatch):
+    rules = {name: replace(QUICK.alerts["slow"], hold=10.0) for name in ("one", "two")}
+    place, told = Place(tmp_path, replace(QUICK, alerts=rules)), []
+    place.alerts.happened = told.append
+    await place.look(0.9, 0.9)
+
+    async def begin(name, at):
+        if told:
+            raise KeyError("a fault of ours")
+        return at
+
+    monkeypatch.setattr(place.alerts._keeping, "begin", begin)
+    with pytest.raises(KeyError):
+        await place.look(0.9)
+    assert len(told) == 1
+
+
 # ---- people
 
 

@@ -48,16 +48,16 @@ class Judging:
                     found.append(Due(service, rule))
         return found
 
-    async def take(self, scope: Scope, due: Sequence[Due], looks: Sequence[Look]) -> list[Alert]:
-        """The next state of each rule; those that fire now, and those that are over now."""
+    async def take(
+        self, scope: Scope, due: Sequence[Due], looks: Sequence[Look], tell: Callable[[Alert], None]
+    ) -> None:
+        """The next state of each rule. Those that fire now, and those that are over now, are told at once: once each."""
         blind = not scope.state.usable(self._clock())
-        happened = []
         for item, look in zip(due, looks, strict=True):
             unread = Look(look.at, None, None, why=f"the cluster is not read: {scope.state.condition}")
             alert = await self._next(scope, item, unread if blind and item.rule.name == SERVING else look)
             if alert is not None:
-                happened.append(alert)
-        return happened
+                tell(alert)
 
     async def _next(self, scope: Scope, item: Due, look: Look) -> Alert | None:
         key = (item.service.key, item.rule.name)
@@ -71,7 +71,8 @@ class Judging:
         elif ends:
             await self._keeping.over(_name(scope, key), after.resolved_at)
         self._tracks[key] = after
-        return self._alert(key, after) if begins or ends else None
+        # By the rule that was looked at: the place may have been left meanwhile.
+        return _alert(item.rule, key, after) if begins or ends else None
 
     def drop(self, scope: Scope, due: Sequence[Due]) -> None:
         """Forget the rules of services that are gone; while the cluster is not read nobody knows that they are."""
@@ -88,11 +89,8 @@ class Judging:
 
     def alerts(self) -> list[Alert]:
         """Those that are worth a line."""
-        return [self._alert(key, track) for key, track in self._tracks.items() if track.active and key in self._rules]
-
-    def _alert(self, key: Key, track: Track) -> Alert:
-        rule = self._rules[key]
-        return alerts.alert_of(rule, key[0], track, alertlooks.panel(rule))
+        tracks = self._tracks.items()
+        return [_alert(self._rules[key], key, track) for key, track in tracks if track.active and key in self._rules]
 
     def unjudged(self) -> tuple[Unjudged, ...]:
         """The rules of which nobody knows whether they hold, together where it is for the same reason."""
@@ -112,6 +110,10 @@ class Judging:
                 track = replace(track, state=State.FIRING, since=kept.at, fired_at=kept.at)
             found.append((key[0], rule, track))
         return found
+
+
+def _alert(rule: Rule, key: Key, track: Track) -> Alert:
+    return alerts.alert_of(rule, key[0], track, alertlooks.panel(rule))
 
 
 def _name(scope: Scope, key: Key) -> str:

@@ -157,8 +157,7 @@ class Alerts:
         others = await self._sources.others() if queries else None
         if self._scope() is not scope:
             return
-        for alert in await self._judging.take(scope, due, looks):
-            self._tell_of(scope, alert)
+        await self._judging.take(scope, due, looks, lambda alert: self._tell_of(scope, alert))
         if queries:
             self._judging.drop(scope, due)
             if scope.state.usable(self._clock()):
