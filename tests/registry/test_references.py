@@ -122,6 +122,27 @@ async def test_what_could_not_be_read_is_said_and_tried_again_when_asked_to(feed
     assert AGAIN < NONE_AGAIN
 
 
+async def test_no_answer_in_time_is_tried_again_in_a_minute(feeding):
+    one = feeding("sqlite:///x", Answers(TimeoutError(), Reference({})))
+    await one.read("7")
+    one.now = AGAIN
+    assert (await one.read("7")).reference == Reference({})
+
+
+async def test_whoever_listens_and_fails_ends_no_reading(feeding, caplog):
+    one = feeding("sqlite:///x", Answers(Reference({})))
+    told = one.feed._changed
+
+    def fails():
+        told()
+        raise KeyError("a fault of ours")
+
+    one.feed._changed = fails
+    await one.read("7")
+    assert (await one.read("8")).reference == Reference({})
+    assert "drift could not be judged anew" in caplog.text
+
+
 async def test_without_a_registry_and_of_what_names_no_version_nothing_is_read(feeding):
     lane = Answers(Reference({}))
     assert feeding("", lane).feed.of(MODEL, "1").problem == "no registry is configured"

@@ -102,8 +102,14 @@ class ReferenceFeed:
                 while len(self._known) > KEPT:
                     del self._known[next(iter(self._known))]
                 if before is None or before.brought != found.brought:
-                    self._changed()
+                    self._tell()
             await self._wake.wait()
+
+    def _tell(self) -> None:
+        try:
+            self._changed()
+        except Exception:  # whoever listens fails by himself: the next reference is read all the same
+            log.exception("drift could not be judged anew by a reference")
 
     async def _read(self, model: str, version: str) -> _Known:
         label = f"{visible(model, 80)} v{visible(version, 40)}"
@@ -115,7 +121,7 @@ class ReferenceFeed:
             return _Known(Brought(problem=error.message), self._clock() + AGAIN)
         except TimeoutError:
             words = f"the reference of {label}: no answer within {SECONDS:.0f} s"
-            return _Known(Brought(problem=words), self._clock() + NONE_AGAIN)
+            return _Known(Brought(problem=words), self._clock() + AGAIN)
         except Exception as error:  # an artifact store may fail of anything; drift is judged without it
             log.exception("the reference of %s cannot be read", label)
             return _Known(Brought(problem=explain(error, self._uri).message), self._clock() + AGAIN)
