@@ -51,7 +51,7 @@ class Judging:
     async def take(
         self, scope: Scope, due: Sequence[Due], looks: Sequence[Look], tell: Callable[[Alert], None]
     ) -> None:
-        """The next state of each rule. Those that fire now, and those that are over now, are told at once: once each."""
+        """The next state of each rule. What fires now, and what is over now, is told at once."""
         blind = not scope.state.usable(self._clock())
         for item, look in zip(due, looks, strict=True):
             unread = Look(look.at, None, None, why=f"the cluster is not read: {scope.state.condition}")
