@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry, start_http_server
 from mlconsole.config import Metrics, Settings
 from mlconsole.domain.drift import Basis, DriftVerdict, Kind
 from mlconsole.domain.reference import Brought, Categorical, Numeric, Reference
-from mlconsole.metrics import queries
+from mlconsole.metrics import features, queries
 from mlconsole.metrics.answers import Reply, Row
 from mlconsole.metrics.features import Past
 from mlconsole.metrics.observer import Observer
 from mlconsole.monitor import ModelMonitor
 
-from .conftest import REAL, matrix, service, until, vector
+from .conftest import REAL, Inline, matrix, service, until, vector
 
 POD = "churn-green-5b7c9d8f6-fghij"
 SERVICE = service({"green": [POD]}, versions=("8",), live="green")
@@ -170,20 +170,56 @@ async def test_the_windows_before_it_was_looked_at_are_asked_for_once(stand_in, 
         below = ({**who, "le": "1.0"}, lambda at: 800 if at >= moved else 500)
         return matrix(query, below, ({**who, "le": "+Inf"}, lambda _at: 1000))
 
+    worker = Inline()
+    run, ran = worker.run, []
+
+    async def noted(function, *args, timeout):
+        ran.append(function)
+        return await run(function, *args, timeout=timeout)
+
+    worker.run = noted
     stand_in.answer = answer
-    asking = feed(prometheus_url=stand_in.url, scrape=False)
+    asking = feed(prometheus_url=stand_in.url, scrape=False, worker=worker)
     known = {"green": Brought(Reference({"x": Numeric((1.0,), (500.0, 500.0))}, rows=1000), "training of v8")}
     asking._observer._bring = lambda _service: known
     asking.charting = False
     asking.fleet([SERVICE])
     asking.select(SERVICE)
     found = await until(lambda: asking.earlier)
+    assert ran.count(features.earlier) == 1, "so many windows are judged in the worker"
     verdicts = [table.features[0].verdict for table in found]
     assert verdicts == [DriftVerdict.OK] * (queries.EARLIER - 3) + [DriftVerdict.DRIFTED] * 3
     assert [round(table.at) for table in found][-1] == ends[0] <= asking.drift("ml/churn").at - 599
     asking.judge_again()
     await until(lambda: sum("ml_feature_reference_rows" in query["query"] for _, query in stand_in.asked) > 2)
     assert len(ends) == 1
+
+
+async def test_the_windows_before_are_of_the_service_that_is_looked_at(stand_in, feed):
+    worker, begun, go_on = Inline(), asyncio.Event(), asyncio.Event()
+    run = worker.run
+
+    async def slowly(function, *args, timeout):
+        if function is features.earlier:
+            begun.set()
+            await go_on.wait()
+        return await run(function, *args, timeout=timeout)
+
+    worker.run = slowly
+    stand_in.answer = lambda path, query: matrix(query) if path.endswith("query_range") else told(query)
+    asking = feed(prometheus_url=stand_in.url, scrape=False, worker=worker)
+    asking._observer._bring = lambda _service: {"green": Brought(Reference({"x": Numeric((1.0,), (500.0, 500.0))}))}
+    asking.charting = False
+    asking.fleet([SERVICE])
+    asking.select(SERVICE)
+    async with asyncio.timeout(30):
+        await begun.wait()
+        judging = asking._observer._judging
+        asking.select(None)
+        go_on.set()
+        await asyncio.gather(judging, return_exceptions=True)
+    assert judging.cancelled()
+    assert asking.earlier == ()
 
 
 async def test_without_an_earlier_window_it_is_said_and_none_is_asked_for(stand_in, feed):

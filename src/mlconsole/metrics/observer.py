@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from mlconsole.cluster.backoff import Backoff
 from mlconsole.cluster.errors import redact
 from mlconsole.config import Settings
@@ -36,6 +38,8 @@ __all__ = ["Observer", "Worker"]
 DRIFT_SECONDS = 30.0
 PAST_SECONDS = 300.0
 LABEL_SECONDS = 120.0
+EARLIER_SECONDS = 15.0
+"""For the worker to judge the windows before."""
 ROUND_SECONDS = 25.0
 SKEW = 5.0
 """Seconds by which two clocks may differ before it matters, and is said."""
@@ -57,7 +61,10 @@ class Observer:
         self._settings = settings
         self._bring = bring
         self._endpoint = Endpoint(settings.metrics.prometheus_url or "", settings.metrics.auth)
+        self._worker = worker
         self._asker = Asker(worker, proxy)
+        self._judging: asyncio.Task[None] | None = None
+        """Of the windows before: many at once, which the loop has no time for."""
         self._changed = changed
         self._clock = clock
         self._wake = asyncio.Event()
@@ -82,6 +89,8 @@ class Observer:
         self._clear_selected()
 
     def _clear_selected(self) -> None:
+        if self._judging is not None:
+            self._judging.cancel()
         self._board: Board | None = None
         self._telemetry: Telemetry | None = None
         self._drift: DriftTable | None = None
@@ -146,6 +155,14 @@ class Observer:
 
     async def run(self) -> None:
         """Ask round after round, until cancelled. A Prometheus that is down or slow is asked less often."""
+        try:
+            await self._rounds()
+        finally:
+            if self._judging is not None:
+                self._judging.cancel()
+                await asyncio.gather(self._judging, return_exceptions=True)
+
+    async def _rounds(self) -> None:
         while True:
             self._wake.clear()
             started = time.monotonic()
@@ -333,11 +350,22 @@ class Observer:
 
         def take(reply: Reply) -> None:
             if reply.failure is None and service.key == self._selected:
-                brought = self._bring(service)
-                self.earlier = features.earlier(service, reply.rows, self._references, brought, self._past)
+                self._judging = asyncio.create_task(self._judge_earlier(service, reply.rows), name="earlier drift")
 
         question = Question(queries.feature_query(scope), end - (queries.EARLIER - 1) * window, end, window)
         return [Asked(question, take)]
+
+    async def _judge_earlier(self, service: ModelService, rows: Sequence[Row]) -> None:
+        bare = replace(service, colors=tuple(replace(color, pods=()) for color in service.colors))
+        asked = bare, rows, self._references, self._bring(service), self._past
+        try:
+            found = await self._worker.run(features.earlier, *asked, timeout=EARLIER_SECONDS)
+        except Exception:
+            # What is now is judged all the same; only since when it is so stays unknown.
+            log.exception("the drift before now of %s could not be judged", service.key)
+            return
+        self.earlier = found
+        self._changed(service.key)
 
     # ---- what is made of the answers
 
