@@ -121,9 +121,14 @@ async def test_drift_by_prometheus_and_by_scraping(pods, prometheus, feed):
     for one in (asking, scraping):
         one.fleet([SERVICE])
         one.select(SERVICE)
-    await until(lambda: scraping.drift("ml/churn"))
-    table = scraping.drift("ml/churn")
-    assert {(row.feature, row.color) for row in table.features} >= {("tenure", "blue"), ("spend", "blue")}
+    seen = {("tenure", "blue"), ("spend", "blue"), ("tenure", "green"), ("spend", "green")}
+    table = await until(
+        lambda: (
+            (found := scraping.drift("ml/churn"))
+            and {(row.feature, row.color) for row in found.features} >= seen
+            and found
+        )
+    )
     assert {row.verdict for row in table.features} == {DriftVerdict.UNKNOWN}
     await asyncio.gather(pods.predict(BLUE, 600), pods.predict(GREEN, 300, features=[1e6, 1e6, 1e6]))
 
