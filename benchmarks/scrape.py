@@ -17,9 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from mlconsole.demo import plainmodels
 from mlconsole.demo.modelserver import Figures, Model
 from mlconsole.metrics.exposition import Page, Parser
-from mlconsole.metrics.seen import FeatureLedger
 from mlconsole.metrics.ledger import WINDOW, ColorLedger, points
 from mlconsole.metrics.scrape import PER_SECOND
+from mlconsole.metrics.seen import FeatureLedger
 
 
 def pages(count: int) -> list[bytes]:
