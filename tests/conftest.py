@@ -7,8 +7,11 @@ import collections
 import os
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+settings.register_profile("mlconsole", deadline=None)  # how long an example takes says nothing of it: benchmarks/ do
+settings.load_profile("mlconsole")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # whoever imports MLflow first: no test calls home
 BEFORE = pytest.StashKey[dict]()
 TRIED = "tried"
