@@ -13,7 +13,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from msgspec import Struct
 
@@ -47,16 +47,14 @@ class Matcher(Struct, frozen=True):
         return same is not self.sign.startswith("!")
 
 
-class Source:
+class Source(Protocol):
     """Where samples are."""
 
     def latest(self, matchers: Sequence[Matcher], at: float, lookback: float) -> Iterator[tuple[Labels, float]]:
         """Of each series, its name among its labels, the last sample in the `lookback` seconds before `at`."""
-        raise NotImplementedError
 
     def over(self, matchers: Sequence[Matcher], start: float, end: float) -> Iterator[tuple[Labels, Sample]]:
         """Of each series without its name the samples from `start` to `end`, both included."""
-        raise NotImplementedError
 
 
 Sample = tuple[Sequence[float], Sequence[float]]
